@@ -1,0 +1,46 @@
+# The graph: data -> views, pretraining, theorem checks -> tables -> figures -> notebooks and report.
+# It computes nothing: rules call `python -m spectral_ssl STAGE`, and what there is to run comes from one
+# manifest (src/spectral_ssl/targets.py). Choose a tier with `--config tier=smoke`.
+import os
+import shlex
+import sys
+from pathlib import Path
+
+from snakemake.utils import min_version
+
+min_version("9.0")
+
+BASE = Path(workflow.basedir)
+os.environ["PYTHONPATH"] = str(BASE / "src")
+sys.path.insert(0, str(BASE / "src"))
+
+from spectral_ssl.errors import UserError
+from spectral_ssl.targets import Targets
+
+try:
+    targets = Targets(config, BASE / "config")
+    targets.manifest
+except UserError as error:
+    raise WorkflowError(str(error))
+
+PYTHON = shlex.quote(sys.executable)
+ARGUMENTS = targets.arguments
+LOGS = f"results/{targets.tier.name}/logs"
+BENCHMARKS = f"results/{targets.tier.name}/benchmarks"
+
+
+container: "docker://python:3.11-slim"
+
+
+include: "rules/data.smk"
+include: "rules/pretrain.smk"
+include: "rules/theorems.smk"
+include: "rules/tables.smk"
+include: "rules/figures.smk"
+include: "rules/report.smk"
+
+
+rule all:
+    default_target: True
+    input:
+        targets.everything(),

@@ -1,0 +1,31 @@
+# Figures of a paper, drawn from its tables' CSV only.
+
+for paper in targets.papers:
+
+    rule:
+        name:
+            f"figures_{paper}"
+        input:
+            targets.tables(paper),
+        output:
+            targets.figures(paper),
+        params:
+            paper=paper,
+            **targets.figures_parameters(paper),
+        log:
+            f"{LOGS}/figures/{paper}.log",
+        benchmark:
+            f"{BENCHMARKS}/figures/{paper}.tsv"
+        threads: 1
+        resources:
+            mem_mb=2000,
+            runtime=30,
+        message:
+            f"figures: {paper}"
+        shell:
+            "{PYTHON} -m spectral_ssl figures {ARGUMENTS} --paper {params.paper} > {log} 2>&1"
+
+
+rule figures:
+    input:
+        [targets.figures(paper) for paper in targets.papers],

@@ -1,0 +1,32 @@
+# One job a batch: the runs of one method and one network shape, trained and probed in one process.
+# Exit status 3 says that a loss diverged: a result, already written, and no reason to stop.
+
+for batch in targets.manifest.batches.values():
+
+    rule:
+        name:
+            f"pretrain_{batch.id.replace('-', '_')}"
+        input:
+            targets.data(),
+        output:
+            targets.batch(batch),
+        params:
+            batch=batch.id,
+            **targets.batch_parameters(batch),
+        log:
+            f"{LOGS}/pretrain/{batch.id}.log",
+        benchmark:
+            f"{BENCHMARKS}/pretrain/{batch.id}.tsv"
+        threads: targets.tier.jobs.threads
+        resources:
+            mem_mb=2000,
+            runtime=targets.tier.jobs.runtime,
+        message:
+            f"pretrain: {batch.id}, {len(batch.runs)} runs"
+        shell:
+            "{PYTHON} -m spectral_ssl pretrain {ARGUMENTS} --batch {params.batch} > {log} 2>&1 || [ $? -eq 3 ]"
+
+
+rule pretrain:
+    input:
+        [targets.batch(batch) for batch in targets.manifest.batches.values()],

@@ -1,0 +1,53 @@
+# A notebook a paper, then the ledger, the theorem checks and the report of every tier present.
+
+for paper in targets.papers:
+
+    rule:
+        name:
+            f"notebook_{paper}"
+        input:
+            targets.tables(paper),
+            targets.theorems(paper),
+            targets.figures(paper),
+        output:
+            targets.notebook(paper),
+        params:
+            paper=paper,
+            **targets.notebook_parameters(paper),
+        log:
+            f"{LOGS}/notebooks/{paper}.log",
+        benchmark:
+            f"{BENCHMARKS}/notebooks/{paper}.tsv"
+        threads: 1
+        resources:
+            mem_mb=2000,
+            runtime=30,
+        message:
+            f"notebook: {paper}"
+        shell:
+            "{PYTHON} -m spectral_ssl notebook {ARGUMENTS} --paper {params.paper} > {log} 2>&1"
+
+
+rule report:
+    input:
+        [targets.tables(paper) for paper in targets.papers],
+        [targets.theorems(paper) for paper in targets.papers],
+        [targets.figures(paper) for paper in targets.papers],
+        [targets.notebook(paper) for paper in targets.papers],
+        targets.views(),
+    output:
+        targets.report(),
+    params:
+        **targets.report_parameters(),
+    log:
+        f"{LOGS}/report.log",
+    benchmark:
+        f"{BENCHMARKS}/report.tsv"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    message:
+        "report: results/report.html"
+    shell:
+        "{PYTHON} -m spectral_ssl report {ARGUMENTS} > {log} 2>&1"

@@ -1,0 +1,34 @@
+# Tables, tidy measurements and ledger rows of a paper.
+
+for paper in targets.papers:
+
+    rule:
+        name:
+            f"tables_{paper}"
+        input:
+            targets.data(),
+            targets.views(),
+            targets.runs(paper),
+            targets.theorems(paper),
+        output:
+            targets.tables(paper),
+        params:
+            paper=paper,
+            **targets.tables_parameters(paper),
+        log:
+            f"{LOGS}/tables/{paper}.log",
+        benchmark:
+            f"{BENCHMARKS}/tables/{paper}.tsv"
+        threads: 1
+        resources:
+            mem_mb=2000,
+            runtime=30,
+        message:
+            f"tables: {paper}"
+        shell:
+            "{PYTHON} -m spectral_ssl tables {ARGUMENTS} --paper {params.paper} > {log} 2>&1"
+
+
+rule tables:
+    input:
+        [targets.tables(paper) for paper in targets.papers],

@@ -1,0 +1,29 @@
+# One job a paper: every statement with its negative control.
+
+for paper in targets.papers:
+
+    rule:
+        name:
+            f"theorems_{paper}"
+        output:
+            targets.theorems(paper),
+        params:
+            paper=paper,
+            **targets.theorems_parameters(paper),
+        log:
+            f"{LOGS}/theorems/{paper}.log",
+        benchmark:
+            f"{BENCHMARKS}/theorems/{paper}.tsv"
+        threads: 1
+        resources:
+            mem_mb=2000,
+            runtime=60,
+        message:
+            f"theorems: check the statements of {paper}"
+        shell:
+            "{PYTHON} -m spectral_ssl theorems {ARGUMENTS} --paper {params.paper} > {log} 2>&1"
+
+
+rule theorems:
+    input:
+        [targets.theorems(paper) for paper in targets.papers],

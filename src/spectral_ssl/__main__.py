@@ -1,0 +1,81 @@
+"""The stage commands: `python -m spectral_ssl STAGE --tier FILE [...]`.
+
+Exit status: 0 done; 2 a user's error, told in one line; 3 a run's loss diverged (its results are written);
+1 anything else. `--debug` shows stack traces.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from pathlib import Path
+
+from spectral_ssl.config import load_tier
+from spectral_ssl.errors import UserError
+from spectral_ssl.stages import Context
+
+STAGES = {
+    "data": "ingest the tier's data set",
+    "views": "write views of a subset, their relation graph and a contact sheet",
+    "pretrain": "train and probe the runs of a batch",
+    "theorems": "check a paper's statements",
+    "tables": "write a paper's tables, measurements and ledger rows",
+    "figures": "draw a paper's figures from its tables",
+    "notebook": "run a paper's notebook and write its HTML",
+    "report": "merge ledgers and theorem checks of every tier present and write results/report.html",
+    "plan": "say what the tier would run",
+    "summary": "say where the report is and how many ledger entries hold",
+}
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    top = argparse.ArgumentParser(prog="spectral_ssl", description=__doc__.splitlines()[0])
+    commands = top.add_subparsers(dest="stage", required=True, metavar="STAGE")
+    for name, text in STAGES.items():
+        command = commands.add_parser(name, help=text, description=text)
+        command.add_argument("--tier", required=True, help="a tier's name or file, e.g. config/laptop.yaml")
+        command.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="e.g. seeds=10")
+        command.add_argument("--root", type=Path, default=Path(), help="folder that holds results/ and figures/")
+        command.add_argument("--debug", action="store_true", help="show stack traces")
+        command.add_argument("--quiet", action="store_true", help="no progress")
+        if name == "pretrain":
+            command.add_argument("--batch", required=True, metavar="ID", help="a batch's id; `plan` lists them")
+            command.add_argument("--device", default=None, help="cpu, cuda, cuda:1 ...; default: cuda if present")
+        if name in ("theorems", "tables", "figures", "notebook"):
+            command.add_argument("--paper", required=True, help="haochen2021, garrido2023 or balestriero2022")
+        if name == "theorems":
+            command.add_argument("--only", metavar="ID", help="one statement, e.g. theorem-3.3")
+    return top
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one stage; the exit status."""
+    args = parser().parse_args(arguments)
+    options = {k: v for k, v in vars(args).items() if k not in ("stage", "tier", "set", "root", "debug", "quiet")}
+    try:
+        context = Context(load_tier(args.tier, args.set), args.root, args.quiet)
+        os.environ["OMP_NUM_THREADS"] = str(context.tier.jobs.threads)  # before torch or numpy wake up
+        status: int = import_module(f"spectral_ssl.stages.{args.stage}").run(context, **options)
+        return status
+    except UserError as error:
+        return _fail(str(error), error.exit_code, debug=args.debug)
+    except KeyboardInterrupt:
+        return _fail("interrupted; the next run resumes", 130, debug=args.debug)
+    except Exception as error:
+        text = " ".join(str(error).split())
+        return _fail(f"{type(error).__name__}: {text} (a defect: --debug shows where)", 1, debug=args.debug)
+
+
+def _fail(message: str, status: int, *, debug: bool) -> int:
+    if debug:
+        raise
+    print(f"error: {message}", file=sys.stderr)
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,67 @@
+"""Which code each stage's results depend on: the workflow reruns a job when its hash changes. Imports no torch."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from spectral_ssl.data.sources import reader_module
+from spectral_ssl.losses.registry import get_loss
+from spectral_ssl.methods.registry import METHODS
+from spectral_ssl.provenance import code_hash
+from spectral_ssl.theorems.check import MODULES
+
+if TYPE_CHECKING:
+    from spectral_ssl.papers.manifest import Batch
+
+
+def data_code(dataset: str) -> str:
+    """The hash of the data stage's code for one reader."""
+    return code_hash(["spectral_ssl.data.sources", reader_module(dataset)])
+
+
+def views_code() -> str:
+    """The hash of the views stage's code."""
+    return code_hash(["spectral_ssl.stages.views"])
+
+
+def batch_code(batch: Batch) -> str:
+    """The hash of the loop's code plus the method, loss and encoder that the batch names."""
+    run = batch.runs[0]
+    return code_hash(
+        [
+            "spectral_ssl.train.job",
+            METHODS[run.method].split(":")[0],
+            get_loss(run.loss).module,
+            "spectral_ssl.models.convolutional", "spectral_ssl.models.resnet",
+        ]
+    )
+
+
+def theorems_code(paper: str) -> str:
+    """The hash of the code of a paper's checks."""
+    modules = [f"spectral_ssl.theorems.{name}" for name in MODULES if name.startswith(f"{paper}.")]
+    return code_hash(["spectral_ssl.theorems.check", *modules])
+
+
+def tables_code(paper: str) -> str:
+    """The hash of the code and of the printed values and rules that a paper's tables and ledger rows come from."""
+    texts = [f"papers/{paper}/{name}.yaml" for name in ("published", "experiments", "claims")]
+    return code_hash(["spectral_ssl.stages.tables", f"spectral_ssl.papers.{paper}.tables"], [*texts, "papers/methods.yaml"])
+
+
+def figures_code(paper: str) -> str:
+    """The hash of the code and captions of a paper's figures."""
+    return code_hash(
+        ["spectral_ssl.stages.figures", f"spectral_ssl.papers.{paper}.figures"],
+        [f"papers/{paper}/experiments.yaml", f"papers/{paper}/published.yaml"],
+    )
+
+
+def notebook_code(paper: str) -> str:
+    """The hash of a paper's notebook and of the code that runs it."""
+    return code_hash(["spectral_ssl.stages.notebook"], [f"../../notebooks/{paper}.ipynb"])
+
+
+def report_code() -> str:
+    """The hash of the report's code and template."""
+    return code_hash(["spectral_ssl.stages.report"], ["stages/report.html.j2"])

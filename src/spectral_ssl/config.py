@@ -1,0 +1,223 @@
+"""What a tier is: the levels at which the same experiments run, validated before anything starts.
+
+A tier is one complete YAML file, `config/<tier>.yaml`. It holds levels only (data set, encoder, epochs,
+dimensions, seeds); which methods and factors an experiment crosses is the papers' business
+(`papers/<paper>/experiments.yaml`). `config/tier.schema.json`, which editors read, is generated from here.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from spectral_ssl.errors import UserError, unknown
+
+SLUG = r"^[a-z0-9][a-z0-9_-]*$"
+
+
+class Strict(BaseModel):
+    """A configuration section: every key known, nothing changed after validation."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Data(Strict):
+    """The data set, and how much of it."""
+
+    name: str = Field(description="Data set reader: digits or folder.", pattern=SLUG)
+    label: str | None = Field(None, description="Name in results and captions; default: name.", pattern=SLUG)
+    path: str | None = Field(None, description="Directory or archive of split/class/image files (folder only).")
+    image_size: int | None = Field(None, ge=4, le=1024, description="Side to resize to, px; null keeps the size.")
+    train_limit: int | None = Field(None, ge=1, description="Training images to keep, the same number of each class; null: all.")
+    test_limit: int | None = Field(None, ge=1, description="Test images to keep, the same number of each class; null: all.")
+
+    @property
+    def slug(self) -> str:
+        """The data set's name in paths and captions."""
+        return self.label or self.name
+
+
+class Optimiser(Strict):
+    """How weights move."""
+
+    name: Literal["sgd", "adamw"] = Field(description="Update rule.")
+    learning_rate: float = Field(gt=0, description="Peak learning rate (per 256 samples if scale_by_batch).")
+    weight_decay: float = Field(ge=0, description="Weight decay, on all parameters.")
+    momentum: float = Field(0.9, ge=0, lt=1, description="Momentum (sgd only).")
+    warmup_epochs: float = Field(ge=0, description="Linear warm-up from 0, epochs; then cosine to 0.")
+    scale_by_batch: bool = Field(False, description="Multiply the learning rate by batch_size / 256.")
+
+
+class Training(Strict):
+    """The settings that a run has unless its experiment varies them."""
+
+    encoder: str = Field(description="Encoder name (spectral_ssl.models).")
+    projector: str = Field(description="Head between representation and embedding, e.g. 256-256-d.")
+    embedding_dim: int = Field(ge=1, description="Embedding dimension K (d in a projector's name).")
+    augmentation: str = Field(description="Augmentation preset (spectral_ssl.data.views).", pattern=SLUG)
+    batch_size: int = Field(ge=2, description="Images a step; each gives two views.")
+    epochs: int = Field(ge=1, description="Passes over the training images.")
+    precision: Literal["float32", "bfloat16"] = Field("float32", description="Trunk precision; losses stay float32.")
+    optimiser: Optimiser
+
+
+class Levels(Strict):
+    """The levels of the factors that experiments vary."""
+
+    epochs: list[int] = Field(description="Training lengths (HaoChen 2021, Table 1), epochs.", min_length=1)
+    mu: list[float] = Field(description="Squared feature radius (HaoChen 2021, Table 3).", min_length=1)
+    embedding_dim: list[int] = Field(description="Dimensions (Garrido 2023, Figure 1).", min_length=1)
+    projector: list[str] = Field(description="Projectors (Garrido 2023, Figure 1).", min_length=1)
+    invariance: list[float] = Field(description="VICReg invariance weights (Balestriero 2022).", min_length=1)
+
+
+class Views(Strict):
+    """The subset whose views, relation graph G and contact sheet are written."""
+
+    images: int = Field(ge=2, description="Training images in the subset (stratified by class).")
+    views: int = Field(ge=2, description="Views V of each image; G has images * V rows.")
+
+
+class Probes(Strict):
+    """What a trained encoder is measured by."""
+
+    names: list[str] = Field(description="Probes: linear, lbfgs, knn, few<labels a class>.", min_length=1)
+    draws: int = Field(ge=2, description="Label draws the few-label accuracy is averaged over.")
+    metric: str = Field(description="The accuracy that orders and figures are judged on, e.g. few5 or linear_last.")
+
+
+class Theorems(Strict):
+    """How hard the theorem checks try."""
+
+    instances: int = Field(ge=1, description="Random instances a check draws.")
+    seed: int = Field(ge=0, description="Seed of the instances.")
+
+
+class Jobs(Strict):
+    """How runs are packed into jobs."""
+
+    runs_per_batch: int | None = Field(None, ge=1, description="Most runs a job trains; null: one job a network.")
+    threads: int = Field(1, ge=1, description="CPU threads a job uses; 1 makes results bit-reproducible.")
+    runtime: int = Field(60, ge=1, description="Longest that a pretraining job may take on a cluster, minutes.")
+
+
+class Recipe(Strict):
+    """What a tier changes for one method, because its paper's recipe for this data says so."""
+
+    projector: str | None = Field(None, description="Head of this method at this tier.")
+    embedding_dim: int | None = Field(None, ge=1, description="Embedding dimension of this method at this tier.")
+    hyperparameters: dict[str, float | bool | str] = Field({}, description="Hyperparameters of the loss.")
+    optimiser: Optimiser | None = Field(None, description="Optimiser of this method at this tier.")
+
+
+class Tier(Strict):
+    """One complete tier file."""
+
+    name: str = Field(description="The tier's name: its folder under results/ and figures/.", pattern=SLUG)
+    description: str = Field(description="One line for captions and the report.")
+    seeds: int = Field(ge=1, description="Seeds a cell: 0 .. seeds-1.")
+    data: Data
+    training: Training
+    levels: Levels
+    views: Views
+    probes: Probes
+    theorems: Theorems
+    jobs: Jobs
+    recipes: dict[str, Recipe] = Field({}, description="By method: what this tier changes for it.")
+
+
+def tier_names(folder: Path = Path("config")) -> list[str]:
+    """The names of the tier files in `folder`."""
+    return sorted(p.stem for p in folder.glob("*.yaml"))
+
+
+def tier_path(tier: str, folder: Path = Path("config")) -> Path:
+    """The file of a tier given by name (`laptop`) or by path (`path/to/mine.yaml`)."""
+    if tier.endswith((".yaml", ".yml")):
+        return Path(tier)
+    path = folder / f"{tier}.yaml"
+    if not path.is_file():
+        raise unknown("tier", tier, tier_names(folder))
+    return path
+
+
+def load_tier(tier: str, overrides: Iterable[str] = (), folder: Path = Path("config")) -> Tier:
+    """Read and validate a tier; `overrides` are `key=value` with dotted keys (`seeds=10`, `training.epochs=5`).
+
+    Raises UserError, in one line, for a missing or unreadable file, an unknown key (with the nearest right
+    one) and a value out of range.
+    """
+    path = tier_path(tier, folder)
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"{path}: cannot read this tier file ({error.strerror}); give a YAML file's path") from None
+    except yaml.YAMLError as error:
+        raise UserError(f"{path}: not valid YAML ({' '.join(str(error).split())}); mend it there") from None
+    if not isinstance(values, dict):
+        raise UserError(f"{path}: found {type(values).__name__}, expected keys such as name, seeds, data")
+    for override in overrides:
+        _override(values, override)
+    try:
+        return Tier.model_validate(values)
+    except ValidationError as error:
+        raise UserError(f"{path}: {_explain(error)}") from None
+
+
+def _override(values: dict[str, Any], override: str) -> None:
+    key, separator, text = override.partition("=")
+    if not separator or not re.fullmatch(r"[a-z_]+(\.[a-z_]+)*", key):
+        raise UserError(f"--set {override!r}: expected key=value, for example seeds=10 or training.epochs=5")
+    *sections, last = key.split(".")
+    for section in sections:
+        inner = values.setdefault(section, {})
+        if not isinstance(inner, dict):
+            raise UserError(f"--set {override!r}: '{section}' is a value, not a section")
+        values = inner
+    try:
+        values[last] = yaml.safe_load(text)
+    except yaml.YAMLError:
+        raise UserError(f"--set {override!r}: '{text}' is not a YAML value") from None
+
+
+def _explain(error: ValidationError) -> str:
+    """Every problem of a tier file, in one line."""
+    return "; ".join(_explain_one(dict(problem)) for problem in error.errors())
+
+
+def _explain_one(problem: dict[str, Any]) -> str:
+    loc = [str(part) for part in problem["loc"]]
+    where = ".".join(loc)
+    if problem["type"] == "extra_forbidden":
+        section = _section(loc[:-1])
+        return str(unknown("key", loc[-1], section.model_fields)) + (f" (in {'.'.join(loc[:-1])})" if loc[1:] else "")
+    if problem["type"] == "missing":
+        return f"key '{where}' is missing; add it (config/tier.schema.json describes it)"
+    return f"'{where}' is {json.dumps(problem['input'], default=str)}: {problem['msg'].lower()}"
+
+
+def _section(loc: list[str]) -> type[BaseModel]:
+    model: type[BaseModel] = Tier
+    for part in loc:
+        annotation = model.model_fields[part].annotation
+        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+            model = annotation
+    return model
+
+
+def schema() -> dict[str, Any]:
+    """The JSON schema of a tier file, as committed in config/tier.schema.json."""
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **Tier.model_json_schema()}
+
+
+def canonical(value: Mapping[str, Any] | BaseModel) -> str:
+    """A value as JSON with sorted keys and no spaces: equal values, equal text."""
+    if isinstance(value, BaseModel):
+        value = value.model_dump(mode="json")
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)

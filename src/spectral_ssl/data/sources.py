@@ -1,0 +1,263 @@
+"""Data sets as plain arrays on disk: `ingest` writes a folder once, `load` maps it into memory.
+
+A folder holds `{train,test}_images.npy` (N, H, W, C) uint8, `{train,test}_labels.npy` (N,) int64 and
+`meta.json`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import uuid
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spectral_ssl.errors import UserError, unknown
+
+SPLITS = ("train", "test")
+_ARRAYS = tuple(f"{split}_{what}.npy" for split in SPLITS for what in ("images", "labels"))
+# Each module has `read(*, path, image_size, limits) -> Source` and is imported only when its data set is
+# asked for.
+_READERS = {"digits": "spectral_ssl.data.digits", "folder": "spectral_ssl.data.folder"}
+
+
+@dataclass(frozen=True)
+class Source:
+    """What a reader gives: everything known before decoding, and the images one by one.
+
+    `images` yields (split, row, image), image (H, W, C) uint8 of `shape`, in any order, each row exactly
+    once. `notes` counts what was done to images (resized, converted, ...) and is complete once `images` is
+    exhausted.
+    """
+
+    name: str
+    sha256: str
+    classes: list[str]
+    shape: tuple[int, int, int]
+    labels: Mapping[str, NDArray[np.int64]]
+    images: Iterator[tuple[str, int, NDArray[np.uint8]]]
+    notes: Counter[str] = field(default_factory=Counter)
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A data set in memory-mapped, read-only arrays: images (N, H, W, C) uint8, labels (N,) int64."""
+
+    train_images: NDArray[np.uint8]
+    train_labels: NDArray[np.int64]
+    test_images: NDArray[np.uint8]
+    test_labels: NDArray[np.int64]
+    classes: list[str]
+    meta: dict[str, Any]
+
+
+def dataset_names() -> list[str]:
+    """The names that `ingest` knows, sorted."""
+    return sorted(_READERS)
+
+
+def reader_module(name: str) -> str:
+    """The module that reads a data set; UserError, listing the known ones, for an unknown name."""
+    if name not in _READERS:
+        raise unknown("data set", name, _READERS)
+    return _READERS[name]
+
+
+def ingest(
+    name: str,
+    out_dir: str | Path,
+    *,
+    path: str | Path | None = None,
+    image_size: int | None = None,
+    train_limit: int | None = None,
+    test_limit: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> dict[str, Any]:
+    """Write a data set as arrays into `out_dir` and return its `meta.json`.
+
+    Images come in the order of (class, file name). The arrays are written into a sibling of `out_dir` that
+    replaces it at the end: a failure leaves nothing new, and an earlier result stands until the new one is
+    complete.
+
+    Args:
+        name: one of `dataset_names()`.
+        out_dir: the folder to write; an earlier result there is replaced.
+        path: `folder` only: a directory or archive of `split/class/image` files.
+        image_size: side in pixels. Images of another size are cropped centrally to a square and resized by
+            Pillow's antialiased bicubic filter. None keeps the size, which must then be the same for all.
+        train_limit: total number of training images to keep: the first of each class by name, the same number
+            for every class. At least the size of the split, or None: all of them.
+        test_limit: the same for test images.
+        progress: called as `progress(images done, images in total)` after every image.
+
+    Raises:
+        UserError: an unknown name, a source that cannot be used (see the readers), a limit that cannot be
+            met, an `out_dir` with files of another kind, or a failure to write, for example on a full disk.
+    """
+    if name not in _READERS:
+        raise unknown("data set", name, _READERS)
+    limits = {"train": train_limit, "test": test_limit}
+    for key, value in {
+        "image_size": image_size,
+        "train_limit": train_limit,
+        "test_limit": test_limit,
+    }.items():
+        if value is not None and value < 1:
+            raise UserError(f"{key} is {value}: expected a positive whole number, or none at all")
+    out = Path(out_dir).absolute()
+    _check_replaceable(out)
+    reader = import_module(_READERS[name])
+    source = reader.read(path=None if path is None else Path(path), image_size=image_size, limits=limits)
+    part = out.with_name(f".{out.name}.{uuid.uuid4().hex[:8]}.part")
+    try:
+        part.mkdir(parents=True)
+        _write_arrays(source, part, progress)
+        meta = {
+            "dataset": name,
+            "source": source.name,
+            "source_sha256": source.sha256,
+            "classes": source.classes,
+            "image_shape": list(source.shape),
+            "counts": {split: len(source.labels[split]) for split in SPLITS},
+            "limits": limits,
+            "image_size": image_size,
+            "notes": dict(sorted(source.notes.items())),
+            "sha256": {array: sha256_of(part / array) for array in _ARRAYS},
+        }
+        (part / "meta.json").write_text(
+            json.dumps(meta, indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
+        )
+        _replace(part, out)
+    except OSError as error:
+        needed = sum(map(len, source.labels.values())) * int(np.prod(source.shape)) / 2**20
+        raise UserError(
+            f"cannot write {out}: {error.strerror or error}; about {needed:.0f} MiB are needed there: "
+            "make room or choose another folder, then run again"
+        ) from error
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+    return meta
+
+
+def load(folder: str | Path) -> Dataset:
+    """Map a folder written by `ingest`; images are read when used. Checksums are not recomputed.
+
+    Raises:
+        UserError: the folder is incomplete, or its arrays disagree with `meta.json`.
+    """
+    folder = Path(folder)
+    repair = "delete the folder and ingest the data set again"
+    try:
+        meta = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
+        arrays = {name: np.load(folder / name, mmap_mode="r", allow_pickle=False) for name in _ARRAYS}
+        classes = list(meta["classes"])
+        expected: dict[str, tuple[tuple[int, ...], type]] = {}
+        for split in SPLITS:
+            count = meta["counts"][split]
+            expected[f"{split}_images.npy"] = (count, *meta["image_shape"]), np.uint8
+            expected[f"{split}_labels.npy"] = (count,), np.int64
+    except FileNotFoundError as error:
+        raise UserError(f"{error.filename} is missing: {repair}") from error
+    except (ValueError, KeyError, TypeError, EOFError, OSError) as error:
+        detail = " ".join(str(error).split())
+        raise UserError(f"{folder} is damaged ({type(error).__name__}: {detail}): {repair}") from error
+    for name, (shape, dtype) in expected.items():
+        array = arrays[name]
+        if array.shape != shape or array.dtype != dtype:
+            raise UserError(
+                f"{folder / name} holds {array.dtype} {array.shape}, meta.json says "
+                f"{np.dtype(dtype)} {shape}: {repair}"
+            )
+        if name.endswith("labels.npy") and not 0 <= array.min() <= array.max() < len(classes):
+            raise UserError(f"{folder / name} has labels outside 0..{len(classes) - 1}: {repair}")
+    by_field = {name.removesuffix(".npy"): array for name, array in arrays.items()}
+    return Dataset(**by_field, classes=classes, meta=meta)
+
+
+def first_per_class(
+    labels: NDArray[np.int64], limit: int | None, classes: Sequence[str], split: str
+) -> NDArray[np.intp]:
+    """Indices, ascending, of the first `limit / C` samples of each of C classes; all of them if limit >= N.
+
+    Raises:
+        UserError: the limit is not a multiple of C, or a class has too few samples.
+    """
+    if limit is None or limit >= len(labels):
+        return np.arange(len(labels))
+    share, rest = divmod(limit, len(classes))
+    counts = np.bincount(labels, minlength=len(classes))
+    if rest or share == 0:
+        raise UserError(
+            f"{split}_limit is {limit}, not the same number for each of {len(classes)} classes: "
+            f"take {max(share, 1) * len(classes)}"
+        )
+    if counts.min() < share:
+        raise UserError(
+            f"{split}_limit is {limit}, {share} a class, but class {classes[int(counts.argmin())]} has "
+            f"{counts.min()} images: take at most {counts.min() * len(classes)}, or no limit"
+        )
+    return np.sort(np.concatenate([np.flatnonzero(labels == c)[:share] for c in range(len(classes))]))
+
+
+def sha256_of(path: Path) -> str:
+    """The SHA-256 of a file, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _write_arrays(source: Source, folder: Path, progress: Callable[[int, int], None] | None) -> None:
+    # Rows go through pwrite, not through the map: a full disk is then an OSError instead of a SIGBUS, and the
+    # written pages don't count as this process's memory.
+    total = sum(len(labels) for labels in source.labels.values())
+    row_bytes, done = int(np.prod(source.shape)), 0
+    with ExitStack() as stack:
+        files = {}
+        for split in SPLITS:
+            np.save(folder / f"{split}_labels.npy", source.labels[split], allow_pickle=False)
+            target = folder / f"{split}_images.npy"
+            shape = (len(source.labels[split]), *source.shape)
+            start = np.lib.format.open_memmap(target, mode="w+", dtype=np.uint8, shape=shape).offset
+            files[split] = stack.enter_context(target.open("r+b")).fileno(), start
+        for split, row, image in source.images:
+            descriptor, start = files[split]
+            if os.pwrite(descriptor, image.tobytes(), start + row * row_bytes) != row_bytes:
+                raise OSError("an image was written only in part")
+            done += 1
+            if progress:
+                progress(done, total)
+    if done != total:
+        raise UserError(
+            f"{source.name} gave {done} of {total} images: it changed while being read; run again"
+        )
+
+
+def _check_replaceable(out: Path) -> None:
+    ours = {*_ARRAYS, "meta.json"}
+    if out.is_dir():
+        others = sorted(p.name for p in out.iterdir() if p.name not in ours)
+        if others:
+            raise UserError(
+                f"{out} holds {others[0]}, which is no part of a data set: choose an empty or new folder"
+            )
+    elif out.exists():
+        raise UserError(f"{out} is a file, expected a folder to write into: choose another")
+
+
+def _replace(part: Path, out: Path) -> None:
+    if not out.exists():
+        part.rename(out)
+        return
+    old = part.with_suffix(".old")
+    out.rename(old)
+    part.rename(out)
+    shutil.rmtree(old)

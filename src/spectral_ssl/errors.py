@@ -1,0 +1,26 @@
+"""The errors that a user can cause and repair: one line each, shown without a stack trace."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class UserError(Exception):
+    """Something the user asked for cannot be; the message says what was found, expected and what to do."""
+
+    exit_code = 2
+
+
+class Divergence(UserError):
+    """A run's loss stopped being finite. A result, not a crash: the history is kept and siblings go on."""
+
+    exit_code = 3
+
+
+def unknown(kind: str, name: object, known: Iterable[str]) -> UserError:
+    """The error for a name that is in no registry: names the nearest right one and lists all known ones."""
+    names = sorted(known)
+    near = difflib.get_close_matches(str(name), names, n=1, cutoff=0.5)
+    hint = f" did you mean '{near[0]}'?" if near else ""
+    return UserError(f"unknown {kind} '{name}';{hint} known: {', '.join(names)}")

@@ -1,0 +1,59 @@
+"""Where everything lies on disk: one place that the stage commands, the workflow and the report share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+FIGURE_FORMATS = ("pdf", "svg", "png")
+TABLE_FORMATS = ("csv", "md", "tex")
+DATA_FILES = ("train_images.npy", "train_labels.npy", "test_images.npy", "test_labels.npy", "meta.json")
+RUN_FILES = ("encoder.safetensors", "history.csv", "probe.json", "features.npz", "provenance.json", "status.json")
+VIEW_FILES = ("views.npy", "index.npy", "G.npz", "contact_sheet.png")
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Paths of one tier; `root` holds `results/` and `figures/`."""
+
+    tier: str
+    root: Path = Path()
+
+    @property
+    def results(self) -> Path:
+        """The tier's results."""
+        return self.root / "results" / self.tier
+
+    @property
+    def runs(self) -> Path:
+        """A folder a run."""
+        return self.results / "runs"
+
+    @property
+    def scratch(self) -> Path:
+        """Unfinished runs; never an output, spared by `make clean`."""
+        return self.root / "results" / ".scratch" / self.tier
+
+    def data(self, dataset: str) -> Path:
+        """The ingested data set."""
+        return self.results / "data" / dataset
+
+    def views(self, dataset: str, augmentation: str) -> Path:
+        """Views of a subset, their relation graph and a contact sheet."""
+        return self.results / "views" / f"{dataset}-{augmentation}"
+
+    def theorem(self, paper: str, statement: str) -> Path:
+        """A theorem check's result."""
+        return self.results / "theorems" / paper / f"{statement}.json"
+
+    def tables(self, paper: str) -> Path:
+        """A paper's tables, its tidy measurements and its ledger rows."""
+        return self.results / "tables" / paper
+
+    def figures(self, paper: str) -> Path:
+        """A paper's figures."""
+        return self.root / "figures" / self.tier / paper
+
+    def report(self, paper: str) -> Path:
+        """A paper's executed notebook, without its ending."""
+        return self.results / "reports" / paper

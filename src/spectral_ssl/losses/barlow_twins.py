@@ -1,0 +1,31 @@
+"""Barlow Twins (Zbontar et al. 2021)."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from spectral_ssl.losses.algebra import center_dimensions, normalise_columns, off_diagonal
+from spectral_ssl.losses.terms import pair_loss
+
+
+@pair_loss
+def barlow_twins(
+    z1: Tensor, z2: Tensor, *, lambda_: float = 0.0051, center: bool = True
+) -> dict[str, Tensor]:
+    """sum_k (1 - C_kk)^2 + lambda_ sum_{k != l} C_kl^2, C (K, K) the cross-correlation of the two views.
+
+    C_kl is the cosine of column k of z1 and column l of z2, after centring both over the batch: the same as
+    standardising each dimension with the BIASED deviation and dividing the product by N. The authors' batch
+    normalisation adds 1e-5 to the variance; here a column's norm is only kept from falling below 1e-6.
+    `center=False` gives Balestriero & LeCun's (2022) uncentred cosine. The off-diagonal sum runs over both
+    indices, C_kl and not the printed C_kk. `lambda_` defaults to the authors' code; the paper rounds it to
+    0.005.
+    Terms: `invariance`, the diagonal; `redundancy`, the weighted off-diagonal.
+    """
+    if center:
+        z1, z2 = center_dimensions(z1), center_dimensions(z2)
+    correlation = normalise_columns(z1).T @ normalise_columns(z2)
+    return {
+        "invariance": (1 - correlation.diagonal()).square().sum(),
+        "redundancy": lambda_ * off_diagonal(correlation).square().sum(),
+    }

@@ -1,0 +1,84 @@
+"""Names of losses -> the functions that compute them, imported (and torch with them) only when asked for."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from spectral_ssl.errors import unknown
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from spectral_ssl.losses.terms import Terms
+
+# name: (module, function, the arguments that the name itself settles)
+_LOSSES: dict[str, tuple[str, str, dict[str, object]]] = {
+    "simclr": ("contrastive", "simclr", {"similarity": "plain"}),
+    "simclr_sq": ("contrastive", "simclr", {"similarity": "squared"}),
+    "simclr_abs": ("contrastive", "simclr", {"similarity": "absolute"}),
+    "dcl": ("contrastive", "dcl", {"similarity": "plain"}),
+    "dcl_sq": ("contrastive", "dcl", {"similarity": "squared"}),
+    "dcl_abs": ("contrastive", "dcl", {"similarity": "absolute"}),
+    "vicreg": ("vicreg", "vicreg", {}),
+    "vicreg_exp": ("vicreg", "vicreg_exp", {}),
+    "vicreg_ctr": ("vicreg", "vicreg_ctr", {}),
+    "barlow_twins": ("barlow_twins", "barlow_twins", {}),
+    "tcr": ("tcr", "tcr", {}),
+    "spectral": ("spectral", "spectral", {}),
+    "negative_cosine": ("negative_cosine", "negative_cosine", {}),
+}
+
+
+@dataclass(frozen=True)
+class Loss:
+    """A loss by its name: `loss(z1, z2, **hyperparameters)` gives its weighted terms.
+
+    `module` is the dotted name of the module that computes it; neither it nor torch is imported before the
+    loss is called or its hyperparameters are asked for.
+    """
+
+    name: str
+    module: str
+    function: str
+    fixed: Mapping[str, object]
+
+    def __call__(self, z1: Tensor, z2: Tensor, **hyperparameters: Any) -> Terms:
+        """Weighted terms of the loss for two views' embeddings, (N, K) each, row i of both the same image.
+
+        Raises UserError for a hyperparameter that the loss does not have, a value that it cannot take, and
+        embeddings that are not two (N, K) matrices with N >= 2.
+        """
+        for name in hyperparameters:
+            if name not in self.hyperparameters:
+                raise unknown(f"hyperparameter of {self.name}", name, self.hyperparameters)
+        return self._compute(z1, z2, **hyperparameters, **self.fixed)
+
+    @cached_property
+    def hyperparameters(self) -> Mapping[str, Any]:
+        """Names and defaults of the hyperparameters, in the order of the function's signature."""
+        parameters = inspect.signature(self._compute).parameters.values()
+        keywords = [p for p in parameters if p.kind is p.KEYWORD_ONLY and p.name not in self.fixed]
+        return MappingProxyType({p.name: p.default for p in keywords})
+
+    @cached_property
+    def _compute(self) -> Callable[..., Terms]:
+        return getattr(importlib.import_module(self.module), self.function)
+
+
+def get_loss(name: str) -> Loss:
+    """The loss of that name; UserError, naming the nearest, when there is none."""
+    if name not in _LOSSES:
+        raise unknown("loss", name, _LOSSES)
+    module, function, fixed = _LOSSES[name]
+    return Loss(name, f"{__package__}.{module}", function, MappingProxyType(fixed))
+
+
+def loss_names() -> list[str]:
+    """The names that `get_loss` knows."""
+    return list(_LOSSES)

@@ -1,0 +1,55 @@
+"""What every method is: an encoder, a head, and the terms that two views give."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from spectral_ssl.losses.terms import Terms
+from spectral_ssl.models.encoders import get_encoder
+
+if TYPE_CHECKING:
+    from spectral_ssl.papers.manifest import RunSettings
+
+
+@dataclass
+class Step:
+    """What one forward pass gives: the loss terms, and both views' outputs.
+
+    representations: (B, D), the encoder's output; embeddings: (B, K), what the loss sees.
+    """
+
+    terms: Terms
+    representations: tuple[Tensor, Tensor]
+    embeddings: tuple[Tensor, Tensor]
+
+
+class Method(nn.Module):
+    """Base class. The two views go through the networks separately, each with its own batch-norm statistics
+    (as in the papers' code), in `precision` under autocast; losses see float32 or wider.
+    """
+
+    def __init__(self, run: RunSettings, image_size: int, channels: int, *, generator: torch.Generator) -> None:
+        super().__init__()
+        self.encoder = get_encoder(run.encoder, image_size, channels, generator=generator)
+        self.mixed = run.precision == "bfloat16"
+
+    def autocast(self, device: torch.device) -> torch.autocast:
+        """The trunk's precision; the identity in float32."""
+        return torch.autocast(device.type, dtype=torch.bfloat16, enabled=self.mixed)
+
+    def represent(self, images: Tensor) -> Tensor:
+        """Images (B, C, H, W) to representations (B, D), float32."""
+        with self.autocast(images.device):
+            return self.encoder(images).float()
+
+    def embed(self, images: Tensor) -> Tensor:
+        """Images (B, C, H, W) to embeddings (B, K), float32."""
+        raise NotImplementedError
+
+    def step(self, view1: Tensor, view2: Tensor) -> Step:
+        """The loss terms of a batch of two views, each (B, C, H, W)."""
+        raise NotImplementedError

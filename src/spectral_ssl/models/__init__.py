@@ -1,0 +1,1 @@
+"""Encoders and heads; `specification` reads a head's name without torch."""

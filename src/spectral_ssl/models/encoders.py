@@ -1,0 +1,79 @@
+"""The encoders by name; the module that holds one is imported when it is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+
+import torch
+from torch import nn
+
+from spectral_ssl.errors import UserError, unknown
+from spectral_ssl.models.initialise import Scheme, build
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """Where an encoder is made, for which image sizes, and how its convolutions start."""
+
+    function: str
+    smallest: int
+    largest: int | None
+    convolutions: Scheme = "uniform"
+
+
+_PACKAGE = "spectral_ssl.models"
+_ENCODERS = {
+    "conv_narrow": _Entry("convolutional:conv_narrow", 4, None),
+    "conv_small": _Entry("convolutional:conv_small", 4, None),
+    "conv32": _Entry("convolutional:conv32", 16, None),
+    "mlp": _Entry("convolutional:mlp", 1, 64),
+    "resnet18_cifar": _Entry("resnet:resnet18_cifar", 8, None, "fan_out"),
+}
+
+
+def encoder_names() -> list[str]:
+    """The names that `get_encoder` knows."""
+    return sorted(_ENCODERS)
+
+
+def get_encoder(name: str, image_size: int, channels: int, *, generator: torch.Generator) -> nn.Module:
+    """Builds an encoder for square images (N, channels, image_size, image_size); `.output_dim` is its width.
+
+    - `conv_narrow`, `conv_small`: three convolutions (16-32-64, 32-64-128), for 8-pixel digits on a CPU;
+    - `conv32`: four strided convolutions (16-32-64-128), for 32-pixel images on a CPU;
+    - `mlp`: the pixels and two hidden layers of 256;
+    - `resnet18_cifar`: ResNet-18 with a 3x3 stem of stride 1 and padding 1, no max-pool, no last layer; 512.
+
+    The convolutional ones average over the last map; all apply ReLU before that. Weights are drawn from
+    `generator` (CPU); the global generator stays as it was.
+
+    Raises UserError for an unknown name, for fewer than one channel, and for an image size outside the
+    encoder's range.
+    """
+    entry = _ENCODERS.get(name)
+    if entry is None:
+        raise unknown("encoder", name, _ENCODERS)
+    _check(name, entry, image_size, channels)
+    module, function = entry.function.split(":")
+    make: Callable[[int, int], nn.Module] = getattr(import_module(f"{_PACKAGE}.{module}"), function)
+    return build(lambda: make(image_size, channels), generator=generator, convolutions=entry.convolutions)
+
+
+def _check(name: str, entry: _Entry, image_size: int, channels: int) -> None:
+    if channels < 1:
+        raise UserError(f"encoder '{name}' needs images with 1 channel or more; found {channels}")
+    if image_size < entry.smallest or (entry.largest is not None and image_size > entry.largest):
+        sizes = (
+            f"{entry.smallest} px or more"
+            if entry.largest is None
+            else f"{entry.smallest} to {entry.largest} px"
+        )
+        fitting = [
+            other
+            for other, at in _ENCODERS.items()
+            if at.smallest <= image_size and (at.largest is None or image_size <= at.largest)
+        ]
+        hint = f"use {', '.join(fitting)}" if fitting else "give images of at least 1 px"
+        raise UserError(f"encoder '{name}' takes images of {sizes}; found {image_size} px; {hint}")

@@ -1,0 +1,1 @@
+"""Balestriero & LeCun 2022: spectral embedding."""

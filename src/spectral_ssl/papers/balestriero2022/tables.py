@@ -1,0 +1,123 @@
+"""The tables of Balestriero & LeCun 2022: ranks of trained embeddings, closed forms on real views, the map."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+from spectral_ssl import closed_form as cf
+from spectral_ssl.data.graph import load_graph
+from spectral_ssl.data.sources import load
+from spectral_ssl.data.views import get_augmentation
+from spectral_ssl.evaluate import evaluate_features
+from spectral_ssl.evaluate.rank import effective_rank, singular_values
+from spectral_ssl.papers import method_label, read
+from spectral_ssl.papers.inputs import Inputs, Table
+from spectral_ssl.papers.measure import summarise, text
+
+DIMENSION = 16  # K of the closed forms
+
+
+def rank(inputs: Inputs) -> Table:
+    """Effective rank of the embedding by method and, for VICReg, invariance weight; accuracies beside."""
+    frame = inputs.frame
+    columns = [c for c in ("embedding_effective_rank_centred", "representation_effective_rank_centred", "accuracy", "few1", "lbfgs") if c in frame]
+    tidy = summarise(frame, ["experiment", "method", "label", "invariance"], columns)
+    shown = pd.DataFrame(
+        [
+            {
+                "method": row["label"],
+                "invariance weight": f"{row['invariance']:g}" if row["invariance"] == row["invariance"] else "",
+                "rank of Z": text(row, "embedding_effective_rank_centred"),
+                "rank of representation": text(row, "representation_effective_rank_centred"),
+                "accuracy": text(row, "accuracy"),
+            }
+            for row in tidy.to_dict("records")
+        ]
+    )
+    return Table(tidy, shown)
+
+
+def closed_form(inputs: Inputs) -> Table:
+    """Linear networks Z = XW in closed form from real views, and what their test embeddings are worth.
+
+    The eigenvalues (one row each, `index` from 1) are in the tidy table: c_k for VICReg, Gram eigenvalues for SimCLR.
+    """
+    tier, layout = inputs.context.tier, inputs.context.layout
+    folder = layout.views(tier.data.slug, tier.training.augmentation)
+    x = np.load(folder / "views.npy").astype(np.float64)
+    x = x.reshape(len(x), -1)
+    graph = load_graph(folder / "G.npz")
+    dimension = min(DIMENSION, x.shape[1])
+    solutions = {
+        "VICReg, linear": cf.vicreg(graph, dimension, variance=1.0, invariance=0.3, X=x),
+        "SimCLR (Gram), linear": cf.simclr(graph, dimension, X=x),
+    }
+    train_x, train_y, test_x, test_y = _pixels(inputs)
+    few = [probe for probe in tier.probes.names if probe.startswith("few")]
+    rows: list[dict[str, Any]] = []
+    shown: list[dict[str, Any]] = []
+    for name, weights, loss, values, z in [
+        *((name, s.weights, s.loss, s.eigenvalues, s.embedding) for name, s in solutions.items()),
+        ("raw pixels", np.eye(x.shape[1]), float("nan"), np.array([]), x),
+    ]:
+        probes = evaluate_features(
+            train_x @ weights,
+            train_y,
+            test_x @ weights,
+            test_y,
+            probes=few,
+            draws=tier.probes.draws,
+            seed=0,
+        )
+        measured = {"solution": name, "loss": loss, "rank": effective_rank(singular_values(np.asarray(z), centred=True)), **probes}
+        rows += [{**measured, "index": i + 1, "eigenvalue": float(v)} for i, v in enumerate(values)] or [measured]
+        accuracies = {f"{probe.removeprefix('few')} labels a class": f"{100 * probes[probe]:.1f}" for probe in few}
+        shown.append({"solution": name, "loss": f"{loss:.4g}", "rank of Z": f"{measured['rank']:.1f}", **accuracies})
+    return Table(pd.DataFrame(rows), pd.DataFrame(shown))
+
+
+def _pixels(inputs: Inputs) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Train and test images as rows of pixels, normalised as the views are, and their labels."""
+    tier = inputs.context.tier
+    dataset = load(inputs.context.layout.data(tier.data.slug))
+
+    def rows(array: np.ndarray) -> np.ndarray:
+        images = torch.from_numpy(np.ascontiguousarray(array.transpose(0, 3, 1, 2)))
+        plain = replace(get_augmentation(tier.training.augmentation, images.shape[-1], images.shape[1]), stages=())
+        return plain(images, generator=torch.Generator()).flatten(1).double().numpy()
+
+    return (
+        rows(dataset.train_images),
+        np.array(dataset.train_labels),
+        rows(dataset.test_images),
+        np.array(dataset.test_labels),
+    )
+
+
+def correspondences(inputs: Inputs) -> Table:
+    """Figure 1's arrows with the checks that decide them."""
+    rows = []
+    for name, arrow in read("balestriero2022/published.yaml")["correspondences"]["rows"].items():
+        checks = [inputs.theorems[check] for check in arrow["checks"]]
+        rows.append(
+            {
+                "arrow": name,
+                "method": arrow["method"],
+                "recovers": arrow["recovers"],
+                "scope": arrow["scope"],
+                "when": arrow["when"],
+                "check": ", ".join(arrow["checks"]),
+                "measured": checks[0]["measured"] if checks else None,
+                "verdict": checks[0]["verdict"] if checks else "not run at this tier",
+                "control": checks[0]["control_verdict"] if checks else "",
+            }
+        )
+    tidy = pd.DataFrame(rows)
+    labels = {method: method_label(method) for method in set(tidy["method"]) & set(read("methods.yaml"))}
+    shown = tidy.assign(method=tidy["method"].replace(labels)).drop(columns=["arrow", "measured"])
+    return Table(tidy, shown)

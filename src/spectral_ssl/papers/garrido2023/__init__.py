@@ -1,0 +1,1 @@
+"""Garrido et al. 2023: duality of contrastive and non-contrastive losses."""

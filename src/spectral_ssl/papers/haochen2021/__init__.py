@@ -1,0 +1,1 @@
+"""HaoChen et al. 2021: spectral contrastive loss."""

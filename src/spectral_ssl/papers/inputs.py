@@ -1,0 +1,45 @@
+"""What a paper's table functions are given, and what they give back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import pandas as pd
+
+from spectral_ssl.papers import paper_statements
+from spectral_ssl.papers.measure import measurements
+from spectral_ssl.provenance import read_json
+from spectral_ssl.stages import Context
+
+
+@dataclass
+class Table:
+    """A table twice: `tidy` for figures and other tools (CSV), `shown` as people read it (Markdown, LaTeX)."""
+
+    tidy: pd.DataFrame
+    shown: pd.DataFrame
+
+
+@dataclass
+class Inputs:
+    """A paper's measurements and theorem checks at one tier."""
+
+    context: Context
+    paper: str
+
+    @cached_property
+    def frame(self) -> pd.DataFrame:
+        """The tidy measurements."""
+        return measurements(self.context, self.paper)
+
+    def experiment(self, name: str) -> pd.DataFrame:
+        """The measurements of one experiment."""
+        return self.frame[self.frame["experiment"] == name]
+
+    @cached_property
+    def theorems(self) -> dict[str, dict[str, Any]]:
+        """The paper's theorem checks by statement."""
+        layout = self.context.layout
+        return {name: read_json(layout.theorem(self.paper, name)) for name in paper_statements(self.paper)}

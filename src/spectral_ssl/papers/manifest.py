@@ -1,0 +1,192 @@
+"""From a tier and the papers' experiments to runs, batches and cells. Imports no torch.
+
+A *run* is one encoder trained with resolved settings and a seed. It belongs to no experiment: a *cell* of an
+experiment (method, factor levels, seed) points at the run that measures it, and cells of all papers may share one.
+A *batch* is the job that trains runs of one data set, one method and one network shape in one process.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import product
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from spectral_ssl.config import Optimiser, Recipe, Tier, canonical
+from spectral_ssl.errors import unknown
+from spectral_ssl.papers import PAPERS, read
+
+RECIPE = ("projector", "embedding_dim", "optimiser")
+SHAPE = ("dataset", "method", "loss", "encoder", "projector", "embedding_dim", "precision")
+
+
+class RunSettings(BaseModel):
+    """Everything that decides what a run computes, except the code and the data's bytes."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    dataset: str
+    augmentation: str
+    method: Literal["joint_embedding", "simsiam"]
+    loss: str
+    hyperparameters: dict[str, float | bool | str]
+    encoder: str
+    projector: str
+    embedding_dim: int
+    batch_size: int
+    epochs: int
+    precision: Literal["float32", "bfloat16"]
+    optimiser: Optimiser
+    probes: list[str]
+    draws: int
+    threads: int
+    seed: int
+
+    @property
+    def name(self) -> str:
+        """The method's short name: the loss, or the method where that decides."""
+        return self.loss if self.method == "joint_embedding" else self.method
+
+    @cached_property
+    def id(self) -> str:
+        """`<dataset>-<method>-<hash8>`: equal settings, equal id."""
+        return f"{self.dataset}-{self.name}-{digest(canonical(self))}"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One measurement that an experiment asks for."""
+
+    paper: str
+    experiment: str
+    method: str
+    factors: dict[str, Any]
+    seed: int
+    run: str
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Runs trained by one job."""
+
+    id: str
+    runs: tuple[RunSettings, ...]
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """All that a tier computes."""
+
+    tier: Tier
+    cells: tuple[Cell, ...]
+    runs: dict[str, RunSettings]
+    batches: dict[str, Batch]
+
+    def batch(self, name: str) -> Batch:
+        """The batch of that id; UserError naming the known ones."""
+        if name not in self.batches:
+            raise unknown("batch", name, self.batches)
+        return self.batches[name]
+
+    def paper_cells(self, paper: str) -> list[Cell]:
+        """The cells of one paper, in the order of its experiments."""
+        return [cell for cell in self.cells if cell.paper == paper]
+
+
+def digest(text: str, length: int = 8) -> str:
+    """The first `length` hexadecimal digits of a text's sha256."""
+    return hashlib.sha256(text.encode()).hexdigest()[:length]
+
+
+def build(tier: Tier) -> Manifest:
+    """Resolve every experiment of every paper at a tier. Raises UserError for a name that no table knows."""
+    for method in tier.recipes:
+        if method not in read("methods.yaml"):
+            raise unknown("method in recipes", method, read("methods.yaml"))
+    cells: list[Cell] = []
+    runs: dict[str, RunSettings] = {}
+    for paper in PAPERS:
+        for name, experiment in read(f"{paper}/experiments.yaml")["experiments"].items():
+            for cell, run in _experiment(tier, paper, name, experiment):
+                cells.append(cell)
+                runs[run.id] = run
+    return Manifest(tier, tuple(cells), runs, _batches(runs.values(), tier.jobs.runs_per_batch))
+
+
+def _experiment(tier: Tier, paper: str, name: str, spec: dict[str, Any]) -> list[tuple[Cell, RunSettings]]:
+    vary: dict[str, str] = spec.get("vary", {})
+    levels = [getattr(tier.levels, level) for level in vary.values()]
+    found = []
+    for method, values, seed in product(spec["methods"], product(*levels), range(tier.seeds)):
+        factors = dict(zip(vary, values, strict=True))
+        run = resolve(tier, method, {**spec.get("settings", {}), **factors}, seed)
+        short = {key.split(".")[-1]: value for key, value in factors.items()}
+        found.append((Cell(paper, name, method, short, seed, run.id), run))
+    return found
+
+
+def resolve(tier: Tier, method: str, settings: dict[str, Any], seed: int) -> RunSettings:
+    """A run's settings: the tier's, overridden by the method's, the tier's recipe for it, the experiment's.
+
+    `settings` may set a hyperparameter by a dotted key (`hyperparameters.mu`).
+    """
+    presets = read("methods.yaml")
+    if method not in presets:
+        raise unknown("method", method, presets)
+    preset = presets[method]
+    training = tier.training
+    values: dict[str, Any] = {
+        "dataset": tier.data.slug,
+        "augmentation": training.augmentation,
+        "method": preset.get("method", "joint_embedding"),
+        "loss": preset["loss"],
+        "encoder": training.encoder,
+        "projector": preset.get("projector", training.projector),
+        "embedding_dim": training.embedding_dim,
+        "batch_size": training.batch_size,
+        "epochs": training.epochs,
+        "precision": training.precision,
+        "optimiser": training.optimiser,
+        "probes": tier.probes.names,
+        "draws": tier.probes.draws,
+        "threads": tier.jobs.threads,
+        "seed": seed,
+    }
+    recipe = tier.recipes.get(method, Recipe())
+    values |= {key: value for key in RECIPE if (value := getattr(recipe, key)) is not None}
+    hyperparameters = {**preset.get("hyperparameters", {}), **recipe.hyperparameters}
+    for key, value in settings.items():
+        section, _, name = key.rpartition(".")
+        if section == "hyperparameters":
+            hyperparameters[name] = value
+        elif key in values:
+            values[key] = value
+        else:
+            raise unknown("setting", key, values)
+    return RunSettings(**values, hyperparameters=hyperparameters)
+
+
+def _batches(runs: Any, runs_per_batch: int | None) -> dict[str, Batch]:
+    groups: dict[str, list[RunSettings]] = {}
+    for run in runs:
+        shape = canonical({key: getattr(run, key) for key in SHAPE})
+        groups.setdefault(f"{run.dataset}-{run.name}-{digest(shape)}", []).append(run)
+    batches = {}
+    for name, members in groups.items():
+        size = runs_per_batch or len(members)
+        for start in range(0, len(members), size):
+            part = members[start : start + size]
+            batch_id = name if size >= len(members) else f"{name}-{digest(''.join(run.id for run in part))}"
+            batches[batch_id] = Batch(batch_id, tuple(part))
+    return batches
+
+
+def check_papers(paper: str) -> str:
+    """`paper` itself, or UserError listing the known ones."""
+    if paper not in PAPERS:
+        raise unknown("paper", paper, PAPERS)
+    return paper
+

@@ -1,0 +1,104 @@
+"""From run folders to tidy measurements, and from measurements to cells with an interval."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from spectral_ssl.papers import method_label
+from spectral_ssl.papers.manifest import Cell, Manifest
+from spectral_ssl.provenance import read_json
+from spectral_ssl.stages import Context
+from spectral_ssl.stats import mean_interval
+
+FACTORS = ("epochs", "mu", "embedding_dim", "projector", "invariance")
+
+
+def measurements(context: Context, paper: str) -> pd.DataFrame:
+    """A row a cell of the paper's experiments: its factors, its run, the run's status and probe values.
+
+    `accuracy` is the tier's metric in percent; the other probe columns are as probe.json has them (fractions).
+    A diverged run has its status and no values.
+    """
+    rows = [_row(context, context.manifest, cell) for cell in context.manifest.paper_cells(paper)]
+    frame = pd.DataFrame(rows)
+    metric = context.tier.probes.metric
+    if metric in frame:
+        frame.insert(frame.columns.get_loc("status") + 1, "accuracy", 100 * frame[metric])
+    return frame
+
+
+def _row(context: Context, manifest: Manifest, cell: Cell) -> dict[str, Any]:
+    folder = context.layout.runs / cell.run
+    factors = {name: cell.factors.get(name) for name in FACTORS if _varied(manifest, cell.paper, name)}
+    return {
+        "experiment": cell.experiment,
+        "method": cell.method,
+        "label": method_label(cell.method),
+        **factors,
+        "seed": cell.seed,
+        "run": cell.run,
+        "status": read_json(folder / "status.json")["status"],
+        **read_json(folder / "probe.json"),
+    }
+
+
+def _varied(manifest: Manifest, paper: str, factor: str) -> bool:
+    return any(factor in cell.factors for cell in manifest.paper_cells(paper))
+
+
+def summarise(frame: pd.DataFrame, by: Sequence[str], columns: Sequence[str]) -> pd.DataFrame:
+    """Mean, spread and 95 % t interval over seeds of each column, a row a group: `<column>_mean` and so on.
+
+    Diverged runs are left out of the mean and counted in `diverged`.
+    """
+    rows = []
+    for keys, group in frame.groupby(list(by), sort=False, dropna=False):
+        finished = group[group["status"] == "finished"]
+        row: dict[str, Any] = dict(zip(by, keys, strict=True))
+        row |= {"n": len(finished), "diverged": len(group) - len(finished)}
+        for column in columns:
+            row |= _interval(column, finished[column] if len(finished) else [])
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def _interval(column: str, values: Iterable[float]) -> dict[str, float]:
+    values = [float(value) for value in values]
+    if not values:
+        return {f"{column}_{part}": float("nan") for part in ("mean", "spread", "low", "high")}
+    interval = mean_interval(values)
+    return {
+        f"{column}_mean": interval.mean,
+        f"{column}_spread": interval.spread,
+        f"{column}_low": interval.low,
+        f"{column}_high": interval.high,
+    }
+
+
+def text(row: Mapping[Any, Any], column: str, digits: int = 1) -> str:
+    """`94.3 ± 0.6`: the mean and half its 95 % interval; a dash where every seed diverged."""
+    if row["n"] == 0:
+        return "diverged"
+    mean, half = row[f"{column}_mean"], (row[f"{column}_high"] - row[f"{column}_low"]) / 2
+    shown = f"{mean:.{digits}f}" + (f" ± {half:.{digits}f}" if half == half else "")
+    return shown + (f" ({row['diverged']} diverged)" if row["diverged"] else "")
+
+
+def select(frame: pd.DataFrame, where: Mapping[str, Any]) -> pd.DataFrame:
+    """The rows where each column has the given value; `first` and `last` are the ends of the column's levels.
+
+    Levels are taken in the order of the tier's file, within the rows of the experiment selected.
+    """
+    chosen = frame
+    if "experiment" in where:
+        chosen = chosen[chosen["experiment"] == where["experiment"]]
+    levels = {name: list(dict.fromkeys(chosen[name].dropna())) for name in where if name in chosen}
+    for name, value in where.items():
+        if name == "experiment":
+            continue
+        wanted = levels[name][{"first": 0, "last": -1}[value]] if value in ("first", "last") else value
+        chosen = chosen[chosen[name] == wanted]
+    return chosen

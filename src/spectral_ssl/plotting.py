@@ -1,0 +1,77 @@
+"""One style for every figure, and files that are the same bytes whenever the data are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import matplotlib
+import pandas as pd
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt  # noqa: E402
+from matplotlib.axes import Axes  # noqa: E402
+from matplotlib.figure import Figure  # noqa: E402
+
+# Okabe & Ito's colours, told apart by the colour-blind, each with a marker and a dash so that greyscale does too.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+DASHES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, (1, 1)))
+WIDTH = 6.75  # inches, a text width
+
+STYLE = {
+    "font.size": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.alpha": 0.3,
+    "legend.frameon": False,
+    "figure.constrained_layout.use": True,
+    "svg.hashsalt": "spectral_ssl",
+    "pdf.fonttype": 42,
+}
+METADATA = {"pdf": {"CreationDate": None, "Creator": None, "Producer": None}, "svg": {"Date": None}, "png": {"Software": None}}
+
+
+def new_figure(rows: int = 1, columns: int = 1, height: float = 2.6, **options: object) -> tuple[Figure, list[Axes]]:
+    """A figure of text width in the house style and its axes, row by row."""
+    with plt.rc_context(STYLE):
+        figure, axes = plt.subplots(rows, columns, figsize=(WIDTH, height * rows), squeeze=False, **options)  # type: ignore[arg-type]
+    return figure, list(axes.flat)
+
+
+def save(figure: Figure, stem: Path) -> None:
+    """Write PDF, SVG and PNG without dates, so that equal data give equal bytes."""
+    stem.parent.mkdir(parents=True, exist_ok=True)
+    with plt.rc_context(STYLE):
+        for ending, metadata in METADATA.items():
+            figure.savefig(stem.with_suffix(f".{ending}"), dpi=160, metadata=metadata)
+    plt.close(figure)
+
+
+def line(axes: Axes, frame: pd.DataFrame, x: str, column: str, index: int, label: str) -> None:
+    """Means against x with their intervals; the index picks colour, marker and dash together."""
+    mean = frame[f"{column}_mean"]
+    below = (mean - frame[f"{column}_low"]).fillna(0)
+    above = (frame[f"{column}_high"] - mean).fillna(0)
+    style = index % len(COLOURS)
+    axes.errorbar(
+        frame[x],
+        mean,
+        yerr=[below, above],
+        color=COLOURS[style],
+        marker=MARKERS[style],
+        linestyle=DASHES[style],
+        markersize=4,
+        capsize=2,
+        linewidth=1.3,
+        label=label,
+    )
+
+
+def ticks(axes: Axes, values: Sequence[float], *, log: bool = True) -> None:
+    """Ticks at exactly the measured levels, on a log axis unless told otherwise."""
+    if log:
+        axes.set_xscale("log")
+    axes.set_xticks(list(values), [f"{value:g}" for value in values])
+    axes.minorticks_off()

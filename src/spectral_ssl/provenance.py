@@ -1,0 +1,164 @@
+"""Where a result comes from: the code it depends on, the machine it ran on, files written all or nothing.
+
+Imports no torch, so that the workflow can ask for code hashes cheaply.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import json
+import os
+import platform
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+PACKAGE = Path(__file__).parent
+REPORTED = ("torch", "torchvision", "numpy", "scipy", "scikit-learn", "pandas")
+
+
+def code_hash(modules: Iterable[str], texts: Iterable[str] = ()) -> str:
+    """A hash of what the code means: the syntax trees, docstrings out, of the modules' import closure.
+
+    Comments, layout and docstrings do not change it. Registries name their modules as strings and are not
+    followed, so the modules that a job picks from them must be named here. `texts` are package data files
+    (`papers/x.yaml`) whose parsed content counts.
+    """
+    closure = sorted(set().union(*(_closure(module) for module in modules)))
+    parts = [f"{module} {_meaning(module)}" for module in closure]
+    parts += [f"{text} {_text_meaning(PACKAGE / text)}" for text in sorted(texts)]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+
+
+@cache
+def _closure(module: str) -> frozenset[str]:
+    seen: set[str] = set()
+    waiting = [module]
+    while waiting:
+        name = waiting.pop()
+        if name not in seen:
+            seen.add(name)
+            waiting += list(_imports(name))
+    return frozenset(seen)
+
+
+@cache
+def _tree(module: str) -> ast.Module:
+    return ast.parse(module_file(module).read_text(encoding="utf-8"))
+
+
+def module_file(module: str) -> Path:
+    """The source file of a module of this package."""
+    path = PACKAGE.joinpath(*module.split(".")[1:])
+    return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+
+
+def _imports(module: str) -> Iterator[str]:
+    """The package's own modules that a module imports, at its top or inside a function, with their parents.
+
+    Imports for the type checker alone do not count: they run nothing.
+    """
+    for node in _running_nodes(_tree(module)):
+        names: list[str] = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+        for name in names:
+            parts = name.split(".")
+            if parts[0] == "spectral_ssl":
+                for end in range(1, len(parts) + 1):
+                    if module_file(".".join(parts[:end])).is_file():
+                        yield ".".join(parts[:end])
+
+
+def _running_nodes(node: ast.AST) -> Iterator[ast.AST]:
+    for child in ast.iter_child_nodes(node):
+        if not (isinstance(child, ast.If) and isinstance(child.test, ast.Name) and child.test.id == "TYPE_CHECKING"):
+            yield child
+            yield from _running_nodes(child)
+
+
+@cache
+def _meaning(module: str) -> str:
+    tree = ast.parse(module_file(module).read_text(encoding="utf-8"))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            node.body = [child for child in node.body if not _is_docstring(child)]
+    return hashlib.sha256(ast.dump(tree).encode()).hexdigest()
+
+
+def _is_docstring(node: ast.stmt) -> bool:
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+
+
+def _text_meaning(path: Path) -> str:
+    text = path.read_text(encoding="utf-8")
+    if path.suffix == ".yaml":
+        import yaml
+
+        text = json.dumps(yaml.safe_load(text), sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def sha256_file(path: Path) -> str:
+    """The sha256 of a file's bytes, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file whole or not at all (temporary sibling, then rename); makes the folder."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        temporary.write_text(text, encoding="utf-8")
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write JSON whole or not at all; NaN is refused, since JSON has none."""
+    write_text(path, json.dumps(value, indent=1, allow_nan=False) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file."""
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def environment() -> dict[str, Any]:
+    """Package versions, commit, machine: what a result's provenance.json records besides its settings."""
+    versions = {}
+    for name in REPORTED:
+        try:
+            versions[name] = version(name)
+        except PackageNotFoundError:
+            versions[name] = "not installed"
+    return {
+        "python": platform.python_version(),
+        "packages": versions,
+        "commit": commit(),
+        "machine": {"system": platform.platform(), "processor": platform.machine(), "cores": os.cpu_count()},
+        "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
+        "written": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+    }
+
+
+@cache
+def commit() -> str:
+    """The checkout's commit, with `+` if tracked files differ from it; "unknown" outside a checkout."""
+    try:
+        git = ["git", "-C", str(PACKAGE)]
+        head = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
+        changed = subprocess.run([*git, "status", "--porcelain", "-uno"], capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return head + ("+" if changed.stdout.strip() else "")

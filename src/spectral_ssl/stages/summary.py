@@ -1,0 +1,43 @@
+"""Stage `summary`: where the report is, how many entries hold, what diverged and what is out of date."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from spectral_ssl.codes import batch_code
+from spectral_ssl.errors import UserError
+from spectral_ssl.papers.ledger import counts
+from spectral_ssl.provenance import read_json
+from spectral_ssl.stages import Context
+
+DIVERGED = 2
+
+
+def run(context: Context) -> int:
+    """Print the summary; exits 2 if a run of this tier diverged."""
+    root, layout = context.root, context.layout
+    path = root / "results" / "ledger.csv"
+    if not path.is_file():
+        raise UserError(f"{path} is not there; run `snakemake --config tier={context.tier.name}` first")
+    ledger = pd.read_csv(path)
+    ours = ledger[ledger["tier"] == context.tier.name]
+    print(f"report: {(root / 'results' / 'report.html').resolve()}")
+    print(f"ledger of tier {context.tier.name}, {len(ours)} entries:")
+    for verdict, count in counts(ours).items():
+        print(f"  {count:5d} {verdict}")
+    diverged, stale = [], []
+    for batch in context.manifest.batches.values():
+        code = batch_code(batch)
+        for run in batch.runs:
+            folder = layout.runs / run.id
+            if not (folder / "status.json").is_file():
+                raise UserError(f"{folder} is not finished; run `snakemake --config tier={context.tier.name}` again")
+            if read_json(folder / "status.json")["status"] == "diverged":
+                diverged.append(run.id)
+            if read_json(folder / "provenance.json")["code"] != code:
+                stale.append(run.id)
+    if stale:
+        print(f"out of date ({len(stale)} runs made by other code than this checkout's): {', '.join(stale[:5])} ...")
+    if diverged:
+        print(f"diverged ({len(diverged)} runs): {', '.join(diverged)}")
+    return DIVERGED if diverged else 0

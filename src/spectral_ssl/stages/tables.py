@@ -1,0 +1,56 @@
+"""Stage `tables`: a paper's tidy measurements, its tables and its ledger rows."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from pathlib import Path
+
+import pandas as pd
+
+from spectral_ssl.papers.inputs import Inputs, Table
+from spectral_ssl.papers.ledger import Evidence, ledger
+from spectral_ssl.papers.manifest import check_papers
+from spectral_ssl.provenance import write_text
+from spectral_ssl.stages import Context
+from spectral_ssl.targets import products
+
+FORMAT = "%.6g"
+
+
+def run(context: Context, paper: str) -> int:
+    """Write results/<tier>/tables/<paper>/: measurements.csv, each table as csv, md and tex, and ledger.csv."""
+    inputs = Inputs(context, check_papers(paper))
+    folder = context.layout.tables(paper)
+    module = import_module(f"spectral_ssl.papers.{paper}.tables")
+    made = {}
+    for name, words in products(paper, "tables").items():
+        made[name] = getattr(module, name)(inputs)
+        _write(folder / name, made[name], words, context.tier.description)
+    marks = made["table1"].tidy if paper == "garrido2023" else None
+    evidence = Evidence(context, paper, inputs.frame, inputs.theorems, marks)
+    write_csv(folder / "measurements.csv", inputs.frame)
+    write_csv(folder / "ledger.csv", ledger(evidence))
+    return 0
+
+
+def write_csv(path: Path, frame: pd.DataFrame) -> None:
+    """A CSV with six digits, whole or not at all."""
+    write_text(path, frame.to_csv(index=False, float_format=FORMAT))
+
+
+def _write(stem: Path, table: Table, words: dict[str, str], tier: str) -> None:
+    write_csv(stem.with_suffix(".csv"), table.tidy)
+    caption = f"{words['title']}. {words['caption']} Measured on {tier}."
+    markdown = table.shown.to_markdown(index=False, disable_numparse=True)
+    write_text(stem.with_suffix(".md"), f"**{caption}**\n\n{markdown}\n")
+    shown = table.shown.map(_latex).rename(columns=_latex)
+    body = shown.to_latex(index=False, escape=False, caption=_latex(caption), na_rep="")
+    write_text(stem.with_suffix(".tex"), "% needs \\usepackage{booktabs}\n" + body)
+
+
+def _latex(value: object) -> str:
+    """Text with LaTeX's special characters escaped."""
+    text = "" if value is None or value != value else str(value)
+    for mark in "&%$#_{}":
+        text = text.replace(mark, f"\\{mark}")
+    return text.replace("±", "$\\pm$").replace("^", "\\textasciicircum{}")

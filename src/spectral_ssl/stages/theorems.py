@@ -1,0 +1,32 @@
+"""Stage `theorems`: check a paper's statements, each with its negative control."""
+
+from __future__ import annotations
+
+from rich.console import Console
+
+from spectral_ssl.errors import unknown
+from spectral_ssl.papers import paper_statements
+from spectral_ssl.papers.manifest import check_papers
+from spectral_ssl.provenance import write_text
+from spectral_ssl.stages import Context
+from spectral_ssl.theorems.check import run as check
+
+
+def run(context: Context, paper: str, only: str | None = None) -> int:
+    """Write results/<tier>/theorems/<paper>/<statement>.json; exits 1 if one fails or is broken."""
+    names = paper_statements(check_papers(paper))
+    if only is not None and only not in names:
+        raise unknown(f"statement of {paper}", only, names)
+    settings = context.tier.theorems
+    console = Console(highlight=False)
+    wrong = 0
+    for name in [only] if only else names:
+        result = check(f"{paper}/{name}", instances=settings.instances, seed=settings.seed)
+        write_text(context.layout.theorem(paper, name), result.to_json() + "\n")
+        wrong += not result.ok
+        if not context.quiet:
+            console.print(
+                f"{paper}/{name:24} {result.kind:12} measured {result.measured:<12.4g} {result.verdict:8} "
+                f"control {result.control_verdict:6} {result.seconds:6.2f} s"
+            )
+    return 1 if wrong else 0

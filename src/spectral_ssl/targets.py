@@ -1,0 +1,158 @@
+"""What the workflow has to know of a tier: files, parameters and arguments of every job. Imports no torch.
+
+The Snakefile builds its rules from this; nothing here knows Snakemake.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from spectral_ssl import codes
+from spectral_ssl.config import Tier, canonical, load_tier
+from spectral_ssl.layout import DATA_FILES, FIGURE_FORMATS, RUN_FILES, TABLE_FORMATS, VIEW_FILES, Layout
+from spectral_ssl.papers import PAPERS, paper_statements, read
+from spectral_ssl.papers.manifest import Batch, Manifest, RunSettings, build
+
+
+class Targets:
+    """The files and parameters of a tier's jobs, from `--config` values (`tier`, `seeds`, ...)."""
+
+    def __init__(self, config: Mapping[str, Any], folder: Path) -> None:
+        options = dict(config)
+        name = str(options.pop("tier", "laptop"))
+        self.overrides = [f"{key}={canonical_value(value)}" for key, value in sorted(options.items())]
+        self.tier: Tier = load_tier(name, self.overrides, folder)
+        self.file = name if name.endswith((".yaml", ".yml")) else str(folder / f"{name}.yaml")
+        self.layout = Layout(self.tier.name)
+        self.papers = list(PAPERS)
+
+    @cached_property
+    def manifest(self) -> Manifest:
+        """The tier's runs, batches and cells."""
+        return build(self.tier)
+
+    @property
+    def arguments(self) -> str:
+        """The command-line arguments that name this tier, quoted for a shell."""
+        words = ["--tier", self.file]
+        for override in self.overrides:
+            words += ["--set", override]
+        return shlex.join(words)
+
+    @property
+    def dataset(self) -> str:
+        """The data set's name in paths."""
+        return self.tier.data.slug
+
+    def data(self) -> list[str]:
+        """The ingested data set's files."""
+        return paths(self.layout.data(self.dataset), DATA_FILES)
+
+    def views(self) -> list[str]:
+        """The views stage's files."""
+        return paths(self.layout.views(self.dataset, self.tier.training.augmentation), VIEW_FILES)
+
+    def run(self, run: str) -> list[str]:
+        """A run's files."""
+        return paths(self.layout.runs / run, RUN_FILES)
+
+    def batch(self, batch: Batch) -> list[str]:
+        """The files of all runs of a batch."""
+        return [file for run in batch.runs for file in self.run(run.id)]
+
+    def runs(self, paper: str) -> list[str]:
+        """The measurements that a paper's tables read, one set a run."""
+        names = ("probe.json", "status.json", "history.csv", "features.npz")
+        used = dict.fromkeys(cell.run for cell in self.manifest.paper_cells(paper))
+        return [file for run in used for file in paths(self.layout.runs / run, names)]
+
+    def theorems(self, paper: str) -> list[str]:
+        """A file a statement."""
+        return [str(self.layout.theorem(paper, name)) for name in paper_statements(paper)]
+
+    def tables(self, paper: str) -> list[str]:
+        """A paper's tables in every format, its tidy measurements and its ledger rows."""
+        names = [f"{table}.{ending}" for table in products(paper, "tables") for ending in TABLE_FORMATS]
+        return paths(self.layout.tables(paper), ["measurements.csv", "ledger.csv", *names])
+
+    def figures(self, paper: str) -> list[str]:
+        """A paper's figures in every format."""
+        names = [f"{figure}.{ending}" for figure in products(paper, "figures") for ending in FIGURE_FORMATS]
+        return paths(self.layout.figures(paper), names)
+
+    def notebook(self, paper: str) -> list[str]:
+        """A paper's executed notebook and its HTML."""
+        return [f"{self.layout.report(paper)}.{ending}" for ending in ("ipynb", "html")]
+
+    def report(self) -> list[str]:
+        """What merges every tier present."""
+        return paths(self.layout.root / "results", ("ledger.csv", "theorems.csv", "report.html"))
+
+    def everything(self) -> list[str]:
+        """Every output of the tier."""
+        found = [*self.data(), *self.views()]
+        for batch in self.manifest.batches.values():
+            found += self.batch(batch)
+        for paper in self.papers:
+            found += self.theorems(paper) + self.tables(paper) + self.figures(paper) + self.notebook(paper)
+        return found + self.report()
+
+    def data_parameters(self) -> dict[str, str]:
+        """What the data stage's result depends on."""
+        return {"settings": plain(self.tier.data), "code": codes.data_code(self.tier.data.name)}
+
+    def views_parameters(self) -> dict[str, str]:
+        """What the views stage's result depends on."""
+        return {"settings": plain(self.tier.views), "code": codes.views_code()}
+
+    def batch_parameters(self, batch: Batch) -> dict[str, Any]:
+        """What a batch's results depend on: its resolved values and the code that it runs."""
+        return {"settings": [plain(run) for run in batch.runs], "code": codes.batch_code(batch)}
+
+    def theorems_parameters(self, paper: str) -> dict[str, str]:
+        """What the results of a paper's checks depend on."""
+        return {"settings": plain(self.tier.theorems), "code": codes.theorems_code(paper)}
+
+    def tables_parameters(self, paper: str) -> dict[str, Any]:
+        """What a paper's tables and ledger rows depend on besides their input files."""
+        cells = [f"{c.experiment} {c.method} {c.seed} {c.run}" for c in self.manifest.paper_cells(paper)]
+        return {"metric": self.tier.probes.metric, "cells": cells, "code": codes.tables_code(paper)}
+
+    def figures_parameters(self, paper: str) -> dict[str, str]:
+        """What a paper's figures depend on besides its tables."""
+        return {"caption": self.tier.description, "code": codes.figures_code(paper)}
+
+    def notebook_parameters(self, paper: str) -> dict[str, str]:
+        """What a paper's notebook depends on besides its inputs."""
+        return {"code": codes.notebook_code(paper)}
+
+    def report_parameters(self) -> dict[str, str]:
+        """What the report depends on besides its inputs."""
+        return {"tier": self.tier.name, "code": codes.report_code()}
+
+
+def products(paper: str, kind: str) -> dict[str, dict[str, str]]:
+    """A paper's tables or figures: name -> title and caption."""
+    found: dict[str, dict[str, str]] = read(f"{paper}/experiments.yaml")[kind]
+    return found
+
+
+def paths(folder: Path, names: Any) -> list[str]:
+    """Files of a folder."""
+    return [str(folder / name) for name in names]
+
+
+def plain(settings: Tier | RunSettings | Any) -> str:
+    """Settings as text without braces, which the workflow would take for wildcards."""
+    return canonical(settings).replace("{", "(").replace("}", ")")
+
+
+def canonical_value(value: Any) -> str:
+    """A `--config` value as YAML on one line, so that the stage command reads the same value."""
+    import json
+
+    return value if isinstance(value, str) else json.dumps(value)

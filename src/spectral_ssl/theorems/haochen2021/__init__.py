@@ -1,0 +1,1 @@
+"""HaoChen, Wei, Gaidon, Ma 2021: the augmentation graph and the spectral contrastive loss."""

@@ -1,0 +1,136 @@
+"""The pretraining job: train and probe a batch's runs, then put all their files in place at once.
+
+A run's files are written in a scratch folder keyed by the hashes of its settings, its code and its data.
+A finished run waits there for its siblings, an unfinished one keeps its checkpoint there; so a killed job
+resumes, and the results folder never holds half a run.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import torch
+from safetensors.torch import save_file
+
+from spectral_ssl.evaluate import evaluate_features
+from spectral_ssl.evaluate.rank import embedding_statistics, numerical_rank, singular_values
+from spectral_ssl.layout import RUN_FILES
+from spectral_ssl.provenance import environment, read_json, sha256_file, write_json
+from spectral_ssl.train.loop import Images, Row, Trained, embed, represent, train
+
+if TYPE_CHECKING:
+    from spectral_ssl.data.sources import Dataset
+    from spectral_ssl.papers.manifest import RunSettings
+
+KEPT_FEATURES = 2000  # test images whose features are kept for figures
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a job reads and writes, and the code it runs."""
+
+    results: Path
+    scratch: Path
+    code: str
+    data_hash: str
+
+    def scratch_of(self, run: RunSettings) -> Path:
+        """The folder of an unfinished run: another setting, code or data is another folder."""
+        return self.scratch / f"{run.id}-{self.code}-{self.data_hash[:8]}"
+
+
+def run_batch(
+    runs: Sequence[RunSettings],
+    dataset: Dataset,
+    place: Place,
+    *,
+    device: torch.device,
+    progress: Callable[[RunSettings, int, Row], None] | None = None,
+) -> list[dict[str, Any]]:
+    """Train and probe every run and return their statuses; a run that diverges does not stop the others."""
+    images = Images.of(dataset, device)
+    statuses = []
+    for run in runs:
+        folder = place.scratch_of(run)
+        status = folder / "status.json"
+        if not status.is_file():
+            folder.mkdir(parents=True, exist_ok=True)
+            trained = train(run, images, folder, progress=(lambda e, row, r=run: progress(r, e, row)) if progress else None)
+            _write(run, trained, images, folder, place, device)
+        statuses.append(read_json(status))
+    for run in runs:
+        _publish(place.scratch_of(run), place.results / run.id)
+    return statuses
+
+
+def _publish(folder: Path, target: Path) -> None:
+    """Move a finished run's files into the results; `status.json` last, then the scratch folder goes."""
+    target.mkdir(parents=True, exist_ok=True)
+    for name in RUN_FILES:
+        shutil.move(folder / name, target / name)
+    shutil.rmtree(folder)
+
+
+def _write(
+    run: RunSettings, trained: Trained, images: Images, folder: Path, place: Place, device: torch.device
+) -> None:
+    """A run's files, `status.json` last: its presence says that the others are whole."""
+    weights = folder / "encoder.safetensors"
+    save_file({k: v.contiguous().cpu() for k, v in trained.method.encoder.state_dict().items()}, weights)
+    pd.DataFrame(trained.history).to_csv(folder / "history.csv", index=False, float_format="%.6g")
+    status: dict[str, Any] = {"run": run.id, "status": "finished", "epochs": len(trained.history)}
+    probe: dict[str, Any] = {}
+    features: dict[str, np.ndarray] = {}
+    if trained.diverged:
+        status |= {"status": "diverged", **trained.diverged}
+    else:
+        probe, features = _evaluate(run, trained, images)
+    write_json(folder / "probe.json", probe)
+    np.savez_compressed(folder / "features.npz", **features)  # type: ignore[arg-type]
+    provenance = {
+        "settings": run.model_dump(mode="json"),
+        "code": place.code,
+        "data_sha256": place.data_hash,
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
+        "threads": torch.get_num_threads(),
+        "training_seconds": round(sum(row["seconds"] for row in trained.history), 3),
+        "encoder_sha256": sha256_file(weights),
+        **environment(),
+    }
+    write_json(folder / "provenance.json", provenance)
+    write_json(folder / "status.json", status)
+
+
+def _evaluate(run: RunSettings, trained: Trained, images: Images) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    train_x = represent(trained.method, images.train, trained.plain).cpu()
+    test_x = represent(trained.method, images.test, trained.plain).cpu()
+    test_z = embed(trained.method, images.test[:KEPT_FEATURES], trained.plain).cpu()
+    train_y, test_y = images.train_labels.cpu(), images.test_labels.cpu()
+    measured = evaluate_features(
+        train_x,
+        train_y,
+        test_x,
+        test_y,
+        probes=run.probes,
+        draws=run.draws,
+        seed=0,  # the same label draws for every run: differences between methods are paired
+    )
+    probe: dict[str, Any] = {
+        "online": trained.history[-1]["online_accuracy"],
+        **measured,
+        "numerical_rank_embedding": numerical_rank(singular_values(test_z, centred=True)),
+        **{f"embedding_{name}": value for name, value in embedding_statistics(test_z).items()},
+        **{f"representation_{name}": value for name, value in embedding_statistics(test_x).items()},
+    }
+    kept = test_x[:KEPT_FEATURES]
+    return probe, {
+        "representations": kept.numpy(),
+        "embeddings": test_z.numpy(),
+        "labels": test_y[: len(kept)].numpy(),
+    }

@@ -1,0 +1,247 @@
+"""The training loop: data set on the device, augmentation in batches, an online probe, history, resume."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from spectral_ssl.data.views import Augmentation, get_augmentation
+from spectral_ssl.errors import UserError
+from spectral_ssl.evaluate.rank import effective_rank, singular_values
+from spectral_ssl.methods import build_method
+from spectral_ssl.train import checkpoint
+from spectral_ssl.train.optim import build_optimiser, learning_rate, set_learning_rate
+
+if TYPE_CHECKING:
+    from spectral_ssl.data.sources import Dataset
+    from spectral_ssl.methods.base import Method
+    from spectral_ssl.papers.manifest import RunSettings
+
+CHECKPOINT_SECONDS = 60.0
+ONLINE_RATE = 1e-2  # Adam, ours: the probe only has to follow the encoder, not to win
+RANK_IMAGES = 2048
+
+Row = dict[str, float]
+
+
+@dataclass
+class Images:
+    """A data set resident on a device: images (N, C, H, W) uint8, labels (N,) int64."""
+
+    train: Tensor
+    train_labels: Tensor
+    test: Tensor
+    test_labels: Tensor
+    classes: int
+
+    @classmethod
+    def of(cls, dataset: Dataset, device: torch.device) -> Images:
+        """Copy a data set's arrays to the device, channels first."""
+
+        def images(array: np.ndarray) -> Tensor:
+            return torch.from_numpy(array.transpose(0, 3, 1, 2).copy()).to(device)
+
+        def labels(array: np.ndarray) -> Tensor:
+            return torch.from_numpy(np.array(array, dtype=np.int64)).to(device)
+
+        train, test = dataset.train_images, dataset.test_images
+        return cls(
+            images(train), labels(dataset.train_labels), images(test), labels(dataset.test_labels), len(dataset.classes)
+        )
+
+
+@dataclass
+class Trained:
+    """What training leaves: the networks, a row of history an epoch, and where it diverged, if it did."""
+
+    method: Method
+    history: list[Row]
+    plain: Augmentation
+    diverged: dict[str, Any] | None = None
+
+
+@dataclass
+class _State:
+    run: RunSettings
+    images: Images
+    method: Method
+    probe: nn.Linear
+    optimiser: torch.optim.Optimizer
+    probe_optimiser: torch.optim.Optimizer
+    generator: torch.Generator
+    views: tuple[Augmentation, Augmentation]
+    plain: Augmentation
+    epoch: int = 0
+    history: list[Row] = field(default_factory=list)
+
+    def save(self, folder: Path) -> None:
+        checkpoint.save(
+            folder,
+            {
+                "method": self.method.state_dict(),
+                "probe": self.probe.state_dict(),
+                "optimiser": self.optimiser.state_dict(),
+                "probe_optimiser": self.probe_optimiser.state_dict(),
+                "generator": self.generator.get_state(),
+                "epoch": self.epoch,
+                "history": self.history,
+            },
+        )
+
+    def restore(self, state: dict[str, Any]) -> None:
+        for name in ("method", "probe", "optimiser", "probe_optimiser"):
+            getattr(self, name).load_state_dict(state[name])
+        self.generator.set_state(state["generator"].cpu())
+        self.epoch, self.history = state["epoch"], state["history"]
+
+
+def generator_for(seed: int, purpose: str, device: torch.device | str = "cpu") -> torch.Generator:
+    """An independent random stream for a purpose ("weights", "training") of a run's seed.
+
+    The stream of weights does not depend on the loss, so runs of one network and seed start from equal weights.
+    """
+    word = hashlib.sha256(f"{seed}/{purpose}".encode()).digest()[:7]
+    return torch.Generator(device=device).manual_seed(int.from_bytes(word, "big"))
+
+
+def train(
+    run: RunSettings,
+    images: Images,
+    scratch: Path,
+    *,
+    progress: Callable[[int, Row], None] | None = None,
+    checkpoint_seconds: float = CHECKPOINT_SECONDS,
+) -> Trained:
+    """Train a run to its last epoch, or to the step where its loss stops being finite.
+
+    Resumes from `scratch` if a checkpoint lies there and saves one there every `checkpoint_seconds` (at epoch
+    ends). Raises UserError where the batch is larger than the data set.
+    """
+    state = _start(run, images)
+    if saved := checkpoint.load(scratch, images.train.device):
+        state.restore(saved)
+    last_saved = time.monotonic()
+    while state.epoch < run.epochs:
+        row, diverged = _epoch(state)
+        if diverged:
+            return Trained(state.method, state.history, state.plain, diverged)
+        state.history.append(row)
+        state.epoch += 1
+        if progress:
+            progress(state.epoch, row)
+        if time.monotonic() - last_saved > checkpoint_seconds and state.epoch < run.epochs:
+            state.save(scratch)
+            last_saved = time.monotonic()
+    return Trained(state.method, state.history, state.plain)
+
+
+def _start(run: RunSettings, images: Images) -> _State:
+    n, channels, size, _ = images.train.shape
+    if run.batch_size > n:
+        raise UserError(
+            f"batch_size is {run.batch_size}, but {run.dataset} has {n} training images; "
+            f"set training.batch_size to at most {n}"
+        )
+    device = images.train.device
+    weights = generator_for(run.seed, "weights")
+    method = build_method(run, size, channels, generator=weights).to(device)
+    probe = nn.Linear(method.encoder.output_dim, images.classes)
+    with torch.no_grad():
+        probe.weight.zero_()
+        probe.bias.zero_()
+    probe = probe.to(device)
+    view1, view2 = (get_augmentation(run.augmentation, size, channels, view=view) for view in (0, 1))
+    return _State(
+        run,
+        images,
+        method,
+        probe,
+        build_optimiser(method, run.optimiser),
+        torch.optim.Adam(probe.parameters(), lr=ONLINE_RATE),
+        generator_for(run.seed, "training", device),
+        (view1, view2),
+        replace(view1, stages=()),
+    )
+
+
+def _epoch(state: _State) -> tuple[Row, dict[str, Any] | None]:
+    run, images, method = state.run, state.images, state.method
+    started = time.perf_counter()
+    n = len(images.train)
+    steps = n // run.batch_size
+    order = torch.randperm(n, generator=state.generator, device=images.train.device)
+    method.train()
+    sums: dict[str, Tensor] = {}
+    rate = 0.0
+    for step in range(steps):
+        index = order[step * run.batch_size : (step + 1) * run.batch_size]
+        batch = images.train[index]
+        view1, view2 = (view(batch, generator=state.generator) for view in state.views)
+        rate = learning_rate(run.optimiser, state.epoch * steps + step, steps, run.epochs, run.batch_size)
+        set_learning_rate(state.optimiser, rate)
+        result = method.step(view1, view2)
+        terms = {"loss": result.terms.total, **result.terms}
+        # One synchronisation a step, so that a divergence is found where it happens and not an epoch later.
+        if not math.isfinite(float(terms["loss"].detach())):
+            bad = [name for name, value in result.terms.items() if not torch.isfinite(value).all()]
+            return {}, {"term": (bad or ["loss"])[0], "epoch": state.epoch + 1, "step": state.epoch * steps + step + 1}
+        state.optimiser.zero_grad(set_to_none=True)
+        terms["loss"].backward()
+        state.optimiser.step()
+        _probe_step(state, result.representations, images.train_labels[index])
+        for name, value in terms.items():
+            sums[name] = sums.get(name, torch.zeros((), device=value.device)) + value.detach().float()
+    seconds = time.perf_counter() - started
+    means = {name: float(value) / steps for name, value in sums.items()}
+    return {
+        "epoch": state.epoch + 1,
+        **means,
+        "lr": rate,
+        "views_per_second": 2 * steps * run.batch_size / seconds,
+        **_look(state),
+        "seconds": time.perf_counter() - started,
+    }, None
+
+
+def _probe_step(state: _State, representations: tuple[Tensor, Tensor], labels: Tensor) -> None:
+    """One step of the online linear classifier on detached representations: the encoder never feels it."""
+    logits = state.probe(torch.cat(representations).detach())
+    loss = nn.functional.cross_entropy(logits, labels.repeat(2))
+    state.probe_optimiser.zero_grad(set_to_none=True)
+    loss.backward()
+    state.probe_optimiser.step()
+
+
+@torch.no_grad()
+def _look(state: _State) -> Row:
+    """Online test accuracy, and the effective rank of the embeddings of the first test images."""
+    state.method.eval()
+    features = represent(state.method, state.images.test, state.plain)
+    accuracy = (state.probe(features).argmax(1) == state.images.test_labels).float().mean()
+    embeddings = state.method.embed(state.plain(state.images.test[:RANK_IMAGES], generator=state.generator))
+    return {"online_accuracy": float(accuracy), "rank": effective_rank(singular_values(embeddings, centred=True))}
+
+
+@torch.no_grad()
+def represent(method: Method, images: Tensor, plain: Augmentation, block: int = 2048) -> Tensor:
+    """Representations (N, D) float32 of images, in evaluation mode, without augmentation."""
+    method.eval()
+    none = torch.Generator(device=images.device)
+    return torch.cat([method.represent(plain(part, generator=none)) for part in images.split(block)])
+
+
+@torch.no_grad()
+def embed(method: Method, images: Tensor, plain: Augmentation, block: int = 2048) -> Tensor:
+    """Embeddings (N, K) float32 of images, in evaluation mode, without augmentation."""
+    method.eval()
+    none = torch.Generator(device=images.device)
+    return torch.cat([method.embed(plain(part, generator=none)) for part in images.split(block)])
