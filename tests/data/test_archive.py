@@ -109,19 +109,17 @@ def test_hidden_files_are_left_out_and_a_leading_dot_is_dropped(tmp_path):
     assert contents(path) == {"train/a/x.png": b"kept"}
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", ["tar", "zip", "directory"])
 def test_directories_are_told(tmp_path, kind):
     path = pack(tmp_path, kind, {"train/a/x.png": b"x"})
     if kind == "directory":
         (path / "train" / "empty").mkdir()
-        path_with = path
     elif kind == "zip":
         with zipfile.ZipFile(path, "a") as target:
             target.mkdir("train/empty")
-        path_with = path
     else:
-        path_with = tar_of(tmp_path / "with.tar", info("train/empty/", type=tarfile.DIRTYPE))
-    assert "train/empty" in [member.name for member in members(path_with) if member.is_directory]
+        tar_of(path, info("train/empty/", type=tarfile.DIRTYPE))
+    assert "train/empty" in [member.name for member in members(path) if member.is_directory]
 
 
 @pytest.mark.parametrize("kind", list(COMPRESSORS))
@@ -188,6 +186,18 @@ def test_an_unknown_kind(tmp_path, data):
         UserError, match=r"images\.rar is an archive of unknown kind: expected a directory, \.tar,"
     ):
         list(members(path))
+
+
+def test_a_missing_checksum_is_noticed_beyond_the_last_block_read(tmp_path):
+    path = tmp_path / "images.tar.gz"
+    path.write_bytes(gzip.compress(tar_bytes(FILES).ljust(2**18, b"\0"))[:-4])
+    with pytest.raises(UserError, match="truncated or damaged"):
+        contents(path)
+
+
+def test_a_directory_is_read_in_sorted_order(tmp_path):
+    names = [f"train/{c}/{i}.png" for c in "qwertyuiopasdfgh" for i in "312"]
+    assert list(contents(pack(tmp_path, "directory", dict.fromkeys(names, b"")))) == sorted(names)
 
 
 def test_compressed_data_that_is_no_tar(tmp_path):

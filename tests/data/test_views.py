@@ -280,7 +280,8 @@ def test_an_accelerator_is_never_waited_for(name: str, channels: int) -> None:
     images = torch.empty(9, channels, 16, 16, dtype=torch.uint8, device="meta")
     with pytest.raises((NotImplementedError, RuntimeError)):
         images.nonzero().tolist()
-    views = augmentation.apply(images, augmentation.sample(9, generator=seeded()))
+    parameters = augmentation.sample(9, generator=seeded())
+    views = augmentation._apply_parts(images, {name: value.to("meta") for name, value in parameters.items()})
     assert views.device.type == "meta"
     assert views.shape == images.shape
 

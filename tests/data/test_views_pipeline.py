@@ -80,3 +80,13 @@ def test_rows_of_channels_last_arrays_give_the_same_views() -> None:
         views = augmentation.apply(permuted, parameters)
         assert torch.equal(views, augmentation.apply(permuted.contiguous(), parameters))
         assert views.is_contiguous()
+
+
+@pytest.mark.parametrize("name", ["simclr", "digits_affine"])
+def test_autocast_does_not_touch_the_views(name: str) -> None:
+    images = torch.rand(6, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    augmentation = get_augmentation(name, 32, 3)
+    parameters = augmentation.sample(6, generator=torch.Generator().manual_seed(1))
+    views = augmentation.apply(images, parameters)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert torch.equal(augmentation.apply(images, parameters), views)

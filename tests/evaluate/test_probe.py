@@ -39,16 +39,16 @@ def test_shuffled_labels_are_chance() -> None:
 
 
 def test_sgd_against_autograd() -> None:
-    data = blobs(1.5)
+    data = blobs(0.5, n=2000)
     x, y, test_x, test_y = data
-    options = {"learning_rate": 0.5, "weight_decay": 0.01, "batch_size": 32, "epochs": 6}
+    options = {"learning_rate": 2.0, "weight_decay": 0.01, "batch_size": 32, "epochs": 6}
     found = linear_sgd(*data, seed=3, milestones=(2, 4), **options)
     generator = torch.Generator().manual_seed(3)
     layer = nn.Linear(6, 3)
     with torch.no_grad():
         layer.weight.copy_(torch.empty(3, 6).normal_(0.0, 0.01, generator=generator))
         layer.bias.zero_()
-    optimiser = torch.optim.SGD(layer.parameters(), lr=0.5, momentum=0.9, weight_decay=0.01)
+    optimiser = torch.optim.SGD(layer.parameters(), lr=2.0, momentum=0.9, weight_decay=0.01)
     schedule = torch.optim.lr_scheduler.MultiStepLR(optimiser, [2, 4])
     history = []
     for _ in range(6):
@@ -61,7 +61,7 @@ def test_sgd_against_autograd() -> None:
     assert found.last == history[-1]
     assert found.best == max(history)
     assert found.best_epoch == history.index(max(history)) + 1
-    assert 0.6 < found.last < 0.95
+    assert 0.4 < found.last < 0.6
 
 
 def test_sgd_best_is_not_last_where_it_overfits() -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 from spectral_ssl.errors import UserError
 from spectral_ssl.losses.criteria import dimension_contrastive, sample_contrastive
@@ -30,6 +31,18 @@ def test_theorem_3_3_gives_the_same_value_on_the_smaller_side(shape):
     for criterion in (sample_contrastive, dimension_contrastive):
         smaller = criterion(z, side="smaller").item()
         assert smaller == pytest.approx(criterion(z).item(), abs=1e-14 * size)
+
+
+@pytest.mark.parametrize("shape", [(50, 3), (3, 50)])
+def test_the_smaller_side_is_the_cheaper_one(shape):
+    """Operations of the Gram product: 2 N^2 K on the samples' side, 2 N K^2 on the dimensions'."""
+    n, k = shape
+    costs = {(sample_contrastive, "own"): 2 * n * n * k, (dimension_contrastive, "own"): 2 * n * k * k}
+    for criterion in (sample_contrastive, dimension_contrastive):
+        for side in ("own", "smaller"):
+            with FlopCounterMode(display=False) as counter:
+                criterion(matrix(shape), side=side)
+            assert counter.get_total_flops() == costs.get((criterion, side), 2 * n * k * min(n, k))
 
 
 def test_theorem_3_3_on_the_own_sides(views):

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import subprocess
 import sys
 from pathlib import Path
@@ -76,6 +77,17 @@ def test_hyperparameters_and_defaults():
         1,
         1e-4,
     ]
+
+
+def test_a_loss_is_a_value(views):
+    """Losses of one name are equal, travel to other processes, and lend out no state."""
+    loss = get_loss("simclr_sq")
+    loss.hyperparameters["temperature"] = 100.0
+    assert loss.hyperparameters["temperature"] == 0.15
+    assert {loss, get_loss("simclr_sq")} == {loss}
+    assert loss != get_loss("simclr_abs")
+    copy = pickle.loads(pickle.dumps(loss))
+    assert copy(*views).total == loss(*views).total
 
 
 def test_unknown_names_are_told_the_nearest(views):

@@ -17,7 +17,14 @@ from spectral_ssl.models.encoders import encoder_names, get_encoder
 from spectral_ssl.models.heads import parameter_count
 from spectral_ssl.models.initialise import build
 
-WIDTHS = {"conv_narrow": 64, "conv_small": 128, "conv32": 128, "mlp": 256, "resnet18_cifar": 512}
+WIDTHS = {
+    "conv_narrow": 64,
+    "conv_small": 128,
+    "conv32": 128,
+    "mlp": 256,
+    "resnet18_cifar": 512,
+    "resnet50": 2048,
+}
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -28,10 +35,11 @@ def test_every_encoder_is_tested() -> None:
     assert set(encoder_names()) == set(WIDTHS)
 
 
-@pytest.mark.parametrize(
-    ("name", "size", "channels"),
-    [(name, 32, 3) for name in WIDTHS] + [(name, 8, 1) for name in WIDTHS if name != "conv32"],
-)
+SIZES = {"conv32": (16, 32), "resnet50": (64,)}
+CASES = [(name, size, 1 if size == 8 else 3) for name in WIDTHS for size in SIZES.get(name, (8, 32))]
+
+
+@pytest.mark.parametrize(("name", "size", "channels"), CASES)
 def test_shapes_and_gradients(name: str, size: int, channels: int) -> None:
     encoder = get_encoder(name, size, channels, generator=generator())
     out = encoder(torch.rand(4, channels, size, size, generator=generator()))
@@ -76,6 +84,11 @@ def test_resnet_is_the_cifar_variant() -> None:
     encoder.trunk.layer4.register_forward_hook(lambda module, args, out: sizes.append(out.shape[-1]))
     encoder.eval()(torch.rand(1, 3, 32, 32))
     assert sizes == [32, 4]
+
+
+def test_resnet50_has_torchvisions_weights_less_the_last_layer() -> None:
+    encoder = get_encoder("resnet50", 224, 3, generator=generator())
+    assert parameter_count(encoder) == 25_557_032 - 2_049_000
 
 
 def test_parameter_count_by_hand() -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from spectral_ssl import closed_form as cf
-from spectral_ssl.closed_form import augmentation, gram, laplacian
+from spectral_ssl.closed_form import augmentation, canonical, gram, laplacian
 from spectral_ssl.theorems import run, statements
 from spectral_ssl.theorems.garrido2023 import criteria
 
@@ -56,8 +56,7 @@ def test_wrong_scales_of_the_gram_factor_are_found(identifier: str, monkeypatch:
         patch.setattr(gram, "factor_loss", lambda norm, values: norm - (values**2).sum() / 2)
         assert run(identifier).verdict == "fails"
     monkeypatch.setattr(gram, "scales", lambda values: np.maximum(values, 0.0))
-    if identifier.endswith("mds"):
-        assert run(identifier).verdict == "fails"
+    assert run(identifier).verdict == "fails"
 
 
 def test_the_wrong_end_of_the_spectrum_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -69,6 +68,19 @@ def test_the_wrong_end_of_the_spectrum_is_found(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(gram, "extremal_eigenpairs", smallest)
     assert run("balestriero2022/simclr-mds").verdict == "fails"
     assert run("balestriero2022/simclr-linear").verdict == "fails"
+
+
+def test_wrong_scales_of_the_spectral_factor_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(augmentation, "scales", lambda values: np.maximum(values, 0.0))
+    assert run("haochen2021/eckart-young").verdict == "fails"
+
+
+def test_a_wrong_canonical_order_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    def smallest(A: np.ndarray, k: int, which: str) -> tuple[np.ndarray, np.ndarray]:
+        return cf.extremal_eigenpairs(A, k, "smallest")
+
+    monkeypatch.setattr(canonical, "extremal_eigenpairs", smallest)
+    assert run("balestriero2022/barlow-cca", instances=1).verdict == "fails"
 
 
 def test_a_wrong_criterion_is_found(monkeypatch: pytest.MonkeyPatch) -> None:

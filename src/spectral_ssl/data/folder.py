@@ -194,8 +194,8 @@ def _bytes(member: Member) -> bytes | None:
 @contextmanager
 def _opened(data: bytes) -> Iterator[Image.Image]:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of damaged metadata, which do not touch the pixels
-        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        # of damaged metadata and dropped transparency, and of sizes above Pillow's limit, which is above ours
+        warnings.simplefilter("ignore")
         with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
             yield image
 
@@ -208,7 +208,7 @@ def _header(name: str, data: bytes) -> _Header | None:
             return _Header(image.size[::-1] if turned else image.size, image.mode in _GREY)
     except UserError:
         raise
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+    except Image.DecompressionBombError as error:
         raise _too_large(name) from error
     except Exception:  # Pillow's plugins raise almost anything on damaged files
         return None
@@ -249,8 +249,6 @@ def _pixels(data: bytes, shape: tuple[int, int, int], notes: Counter[str]) -> ND
             upright = ImageOps.exif_transpose(image)
             if upright.mode != mode:
                 done.append(f"{upright.mode} to {mode}")
-                if "transparency" in upright.info:
-                    upright = upright.convert("RGBA")  # Pillow's way from a palette with transparency
                 upright = upright.convert(mode)
             if upright.size != (width, height):
                 done.append("resized")

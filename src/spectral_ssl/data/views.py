@@ -91,15 +91,9 @@ class Augmentation:
             found = ", ".join(map(str, sorted(rows)))
             raise UserError(f"parameters of {found} views for {n} images; draw them with sample({n}, ...)")
         parameters = {name: value.to(images.device) for name, value in parameters.items()}
-        if images.device.type != "cpu":
-            return self._apply(images, parameters)
-        side = max(self.image_size, *images.shape[2:])
-        chunk = max(1, CHUNK_BYTES // (4 * self.channels * side * side))
-        views = torch.empty(n, self.channels, self.image_size, self.image_size)
-        for start in range(0, n, chunk):
-            part = slice(start, start + chunk)
-            views[part] = self._apply(images[part], {name: value[part] for name, value in parameters.items()})
-        return views
+        # Under autocast the crops' matrix products would lose all but eight bits.
+        with torch.autocast(images.device.type, enabled=False):
+            return self._apply_parts(images, parameters)
 
     def normalise(self, views: Tensor) -> Tensor:
         """Map pixels in [0, 1] to the networks' scale, in place."""
@@ -111,6 +105,18 @@ class Augmentation:
         """Undo the normalisation: views (N, C, H, W) to pixels in [0, 1], clamped."""
         scaled = views * self._per_channel(self.std, views) + self._per_channel(self.mean, views)
         return scaled.clamp_(0, 1)
+
+    def _apply_parts(self, images: Tensor, parameters: Parameters) -> Tensor:
+        if images.device.type != "cpu":
+            return self._apply(images, parameters)
+        n = len(images)
+        side = max(self.image_size, *images.shape[2:])
+        chunk = max(1, CHUNK_BYTES // (4 * self.channels * side * side))
+        views = torch.empty(n, self.channels, self.image_size, self.image_size)
+        for start in range(0, n, chunk):
+            part = slice(start, start + chunk)
+            views[part] = self._apply(images[part], {name: value[part] for name, value in parameters.items()})
+        return views
 
     def _apply(self, images: Tensor, parameters: Parameters) -> Tensor:
         views = images.to(torch.float32, memory_format=torch.contiguous_format, copy=True)

@@ -42,7 +42,7 @@ def few_label(
 ) -> dict[int, FewLabel]:
     """Accuracy of a ridge classifier with k labelled samples a class, for each k in `labels_per_class`.
 
-    The classifier is least squares on one-hot targets less 1/C with penalty `ridge`. Features are centred
+    The classifier is least squares on one-hot targets with penalty `ridge`. Features are centred
     by the mean of ALL training features and divided by one number, the root of their mean squared norm:
     this uses no label, and makes the probe invariant to rotations and scale of the representation. Ridge
     because its optimum is one linear solve, taken in the smaller of n and D for all draws at once; on
@@ -102,7 +102,7 @@ def _accuracies(split: Split, train: Tensor, test: Tensor, chosen: Tensor, ridge
     largest = max(n * dimension, min(n, dimension) ** 2)
     found: list[float] = []
     for part in chosen.split(max(1, _NUMBERS_AT_ONCE // largest)):
-        targets = functional.one_hot(split.train_y[part], split.classes).to(train.dtype) - 1.0 / split.classes
+        targets = functional.one_hot(split.train_y[part], split.classes).to(train.dtype)
         weights = ridge_weights(train[part], targets, ridge)
         found += [accuracy(test @ weight, split.test_y) for weight in weights]
     return found

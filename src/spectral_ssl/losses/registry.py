@@ -5,9 +5,8 @@ from __future__ import annotations
 import importlib
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from spectral_ssl.errors import unknown
@@ -46,7 +45,7 @@ class Loss:
     name: str
     module: str
     function: str
-    fixed: Mapping[str, object]
+    fixed: Mapping[str, object] = field(hash=False)
 
     def __call__(self, z1: Tensor, z2: Tensor, **hyperparameters: Any) -> Terms:
         """Weighted terms of the loss for two views' embeddings, (N, K) each, row i of both the same image.
@@ -54,17 +53,19 @@ class Loss:
         Raises UserError for a hyperparameter that the loss does not have, a value that it cannot take, and
         embeddings that are not two (N, K) matrices with N >= 2.
         """
+        known = self.hyperparameters
         for name in hyperparameters:
-            if name not in self.hyperparameters:
-                raise unknown(f"hyperparameter of {self.name}", name, self.hyperparameters)
+            if name not in known:
+                raise unknown(f"hyperparameter of {self.name}", name, known)
         return self._compute(z1, z2, **hyperparameters, **self.fixed)
 
-    @cached_property
-    def hyperparameters(self) -> Mapping[str, Any]:
+    @property
+    def hyperparameters(self) -> dict[str, Any]:
         """Names and defaults of the hyperparameters, in the order of the function's signature."""
         parameters = inspect.signature(self._compute).parameters.values()
-        keywords = [p for p in parameters if p.kind is p.KEYWORD_ONLY and p.name not in self.fixed]
-        return MappingProxyType({p.name: p.default for p in keywords})
+        return {
+            p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY and p.name not in self.fixed
+        }
 
     @cached_property
     def _compute(self) -> Callable[..., Terms]:
@@ -76,7 +77,7 @@ def get_loss(name: str) -> Loss:
     if name not in _LOSSES:
         raise unknown("loss", name, _LOSSES)
     module, function, fixed = _LOSSES[name]
-    return Loss(name, f"{__package__}.{module}", function, MappingProxyType(fixed))
+    return Loss(name, f"{__package__}.{module}", function, dict(fixed))
 
 
 def loss_names() -> list[str]:

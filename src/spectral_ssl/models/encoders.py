@@ -22,6 +22,10 @@ class _Entry:
     largest: int | None
     convolutions: Scheme = "uniform"
 
+    def takes(self, image_size: int) -> bool:
+        """Whether images of this size (px) are within the range."""
+        return self.smallest <= image_size and (self.largest is None or image_size <= self.largest)
+
 
 _PACKAGE = "spectral_ssl.models"
 _ENCODERS = {
@@ -30,6 +34,7 @@ _ENCODERS = {
     "conv32": _Entry("convolutional:conv32", 16, None),
     "mlp": _Entry("convolutional:mlp", 1, 64),
     "resnet18_cifar": _Entry("resnet:resnet18_cifar", 8, None, "fan_out"),
+    "resnet50": _Entry("resnet:resnet50", 64, None, "fan_out"),
 }
 
 
@@ -44,7 +49,8 @@ def get_encoder(name: str, image_size: int, channels: int, *, generator: torch.G
     - `conv_narrow`, `conv_small`: three convolutions (16-32-64, 32-64-128), for 8-pixel digits on a CPU;
     - `conv32`: four strided convolutions (16-32-64-128), for 32-pixel images on a CPU;
     - `mlp`: the pixels and two hidden layers of 256;
-    - `resnet18_cifar`: ResNet-18 with a 3x3 stem of stride 1 and padding 1, no max-pool, no last layer; 512.
+    - `resnet18_cifar`: ResNet-18 with a 3x3 stem of stride 1 and padding 1, no max-pool, no last layer; 512;
+    - `resnet50`: torchvision's ResNet-50 without its last layer, for ImageNet; 2048.
 
     The convolutional ones average over the last map; all apply ReLU before that. Weights are drawn from
     `generator` (CPU); the global generator stays as it was.
@@ -64,16 +70,10 @@ def get_encoder(name: str, image_size: int, channels: int, *, generator: torch.G
 def _check(name: str, entry: _Entry, image_size: int, channels: int) -> None:
     if channels < 1:
         raise UserError(f"encoder '{name}' needs images with 1 channel or more; found {channels}")
-    if image_size < entry.smallest or (entry.largest is not None and image_size > entry.largest):
-        sizes = (
-            f"{entry.smallest} px or more"
-            if entry.largest is None
-            else f"{entry.smallest} to {entry.largest} px"
-        )
-        fitting = [
-            other
-            for other, at in _ENCODERS.items()
-            if at.smallest <= image_size and (at.largest is None or image_size <= at.largest)
-        ]
-        hint = f"use {', '.join(fitting)}" if fitting else "give images of at least 1 px"
+    if not entry.takes(image_size):
+        sizes = f"{entry.smallest} px or more"
+        if entry.largest is not None:
+            sizes = f"{entry.smallest} to {entry.largest} px"
+        fitting = ", ".join(other for other, at in _ENCODERS.items() if at.takes(image_size))
+        hint = f"use {fitting}" if fitting else "give images of at least 1 px"
         raise UserError(f"encoder '{name}' takes images of {sizes}; found {image_size} px; {hint}")

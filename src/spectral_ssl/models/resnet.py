@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 from torchvision.models import resnet18
+from torchvision.models import resnet50 as torchvision_resnet50
 
 
 class ResNetEncoder(nn.Module):
@@ -31,3 +32,11 @@ def resnet18_cifar(image_size: int, channels: int) -> ResNetEncoder:
     trunk.maxpool = nn.Identity()
     trunk.fc = nn.Identity()
     return ResNetEncoder(trunk, 512)
+
+
+def resnet50(image_size: int, channels: int) -> ResNetEncoder:
+    """ResNet-50 with torchvision's stem (7x7, stride 2, max-pool); `image_size` changes nothing."""
+    trunk = torchvision_resnet50(weights=None)
+    trunk.conv1 = nn.Conv2d(channels, 64, kernel_size=7, stride=2, padding=3, bias=False)
+    trunk.fc = nn.Identity()
+    return ResNetEncoder(trunk, 2048)

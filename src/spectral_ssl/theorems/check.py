@@ -137,13 +137,20 @@ def _finite(value: object) -> object:
 MODULES: Mapping[str, tuple[str, ...]] = {
     "haochen2021.population": ("toy-graph", "lemma-3.1", "lemma-3.2", "eckart-young"),
     "haochen2021.probe": ("theorem-3.8", "zero-error", "theorem-4.2"),
-    "haochen2021.conductance": ("singleton-conductance",),
+    "haochen2021.conductance": ("singleton-conductance", "cheeger"),
+    "haochen2021.sampling": ("theorem-4.1",),
+    "haochen2021.network": ("network-recovers-eigenspace",),
     "garrido2023.criteria": ("theorem-3.3", "double-normalisation", "gradient-equivalence"),
     "garrido2023.norms": ("lemma-3.4", "corollary-3.4.1", "welch"),
     "garrido2023.losses": ("equation-8", "equation-10"),
+    "garrido2023.disguises": ("proposition-3.2", "equations-11-13"),
+    "garrido2023.sphere": ("proposition-3.1",),
     "balestriero2022.vicreg": ("dirichlet", "vicreg-optimum", "vicreg-rank", "lpp"),
     "balestriero2022.simclr": ("simclr-mds", "simclr-graph-step", "simclr-linear"),
     "balestriero2022.task": ("downstream", "rank"),
+    "balestriero2022.barlow": ("pairs-from-graph", "barlow-cca"),
+    "balestriero2022.singular": ("left-singular-vectors",),
+    "balestriero2022.linear": ("lda", "kernel-lpp", "laplacian-eigenmaps"),
 }
 """Module (below this package) to the statements it checks: names are known without importing torch or a
 check.

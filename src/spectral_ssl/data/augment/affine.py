@@ -30,8 +30,8 @@ def inverse_affine_matrix(angle: Tensor, scale: Tensor, shear: Tensor, shift: Te
     # R and K have determinant 1 and are inverted entry by entry.
     unshear = torch.stack((ones + tan_x * tan_y, tan_x, tan_y, ones), 1).view(-1, 2, 2)
     unrotate = torch.stack((cos, sin, -sin, cos), 1).view(-1, 2, 2)
-    linear = torch.bmm(unshear, unrotate) / scale.unsqueeze(2)
-    return torch.cat((linear, -torch.bmm(linear, shift.unsqueeze(2))), 2)
+    linear = (unshear.unsqueeze(3) * unrotate.unsqueeze(1)).sum(2) / scale.unsqueeze(2)
+    return torch.cat((linear, -(linear * shift.unsqueeze(1)).sum(2, keepdim=True)), 2)
 
 
 def affine(images: Tensor, angle: Tensor, scale: Tensor, shear: Tensor, shift: Tensor) -> Tensor:
@@ -41,20 +41,15 @@ def affine(images: Tensor, angle: Tensor, scale: Tensor, shear: Tensor, shift: T
         images: (N, C, H, W) float32.
         angle, scale, shear, shift: as in `inverse_affine_matrix`.
     """
-    n, _, height, width = images.shape
+    height, width = images.shape[-2:]
     x = torch.arange(width, device=images.device, dtype=torch.float32) - (width - 1) / 2
     y = torch.arange(height, device=images.device, dtype=torch.float32) - (height - 1) / 2
-    points = torch.stack(
-        (
-            x.expand(height, width),
-            y.view(-1, 1).expand(height, width),
-            torch.ones(height, width, device=images.device),
-        ),
-        2,
-    )
-    half = points.new_tensor([width / 2, height / 2]).view(1, 2, 1)
-    matrix = inverse_affine_matrix(angle, scale, shear, shift) / half
-    grid = torch.matmul(points.view(1, -1, 3), matrix.transpose(1, 2)).view(n, height, width, 2)
+    matrix = inverse_affine_matrix(angle, scale, shear, shift)
+    # In grid_sample's coordinates -1 and 1 are the outer edges. No matrix product: its TF32 form on a GPU
+    # would move points by a hundredth of a pixel.
+    matrix = matrix / matrix.new_tensor([width / 2, height / 2]).view(1, 2, 1)
+    along_x, along_y, offset = matrix.view(-1, 1, 1, 2, 3).unbind(4)
+    grid = x.view(1, 1, -1, 1) * along_x + (y.view(1, -1, 1, 1) * along_y + offset)
     return functional.grid_sample(images, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
 
 

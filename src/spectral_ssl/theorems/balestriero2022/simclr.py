@@ -125,8 +125,9 @@ def simclr_linear(rng: np.random.Generator, instances: int) -> Outcome:
         result, size = cf.simclr(G, k, X=X), float((G**2).sum())
         best = minimise(gram_objective(G, X), (d, k), rng, scale=0.3)
         best = Best(best.loss, X @ best.point, best.spread)
+        itself = abs(cf.simclr_objective(result.embedding, G) - result.loss) / size
         one_gap, one_angle = disagreement(result, best, size, centre=False)
-        gap, angle = max(gap, one_gap), max(angle, one_angle)
+        gap, angle = max(gap, one_gap, itself), max(angle, one_angle)
 
         _, top = cf.extremal_eigenpairs(X.T @ G @ X, k, "largest")
         gram = X @ top @ top.T @ X.T

@@ -210,8 +210,9 @@ def lpp(rng: np.random.Generator, instances: int) -> Outcome:
         result = cf.vicreg(G, k, 1.0, gamma, X=kept)
         best = minimise(objective(G, gamma, scale, kept), (d, k), rng, scale=0.3)
         best = Best(best.loss, kept @ best.point, best.spread)
+        itself = abs(cf.vicreg_objective(result.embedding, G, 1.0, gamma) - result.loss) / k
         one_gap, one_angle = disagreement(result, best, k, centre=True)
-        gap, angle = max(gap, one_gap), max(angle, one_angle)
+        gap, angle = max(gap, one_gap, itself), max(angle, one_angle)
 
         full = cf.vicreg(G, k, 1.0, gamma, X=X)
         energy = X.T @ laplacian(G) @ X

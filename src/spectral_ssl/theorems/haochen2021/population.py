@@ -165,8 +165,10 @@ def eckart_young(rng: np.random.Generator, instances: int) -> Outcome:
         n, adjacency = gamma.size, normalised_adjacency(w)
         lowest = min(lowest, gamma[-1])
         best = minimise(_factor_objective(adjacency), (n, k), rng)
-        one_gap, one_angle = disagreement(cf.spectral(w, k), best, (gamma**2).sum(), centre=False)
-        one_gap = max(one_gap, loss_gap(float((gamma[k:] ** 2).sum()), best, (gamma**2).sum()))
+        result = cf.spectral(w, k)
+        itself = abs(cf.spectral_objective(result.embedding, w) - result.loss) / float((gamma**2).sum())
+        one_gap, one_angle = disagreement(result, best, (gamma**2).sum(), centre=False)
+        one_gap = max(one_gap, itself, loss_gap(float((gamma[k:] ** 2).sum()), best, (gamma**2).sum()))
         gap, angle = max(gap, one_gap), max(angle, one_angle)
 
         hollow = normalised_adjacency(relation_graph(rng, n))
