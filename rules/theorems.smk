@@ -1,4 +1,5 @@
-# One job a paper: every statement with its negative control.
+# One job a paper: every statement with its negative control. Exit status 4 says that a check failed: a result,
+# already written, which the ledger and the summary show.
 
 for paper in targets.papers:
 
@@ -21,7 +22,7 @@ for paper in targets.papers:
         message:
             f"theorems: check the statements of {paper}"
         shell:
-            "{PYTHON} -m spectral_ssl theorems {ARGUMENTS} --paper {params.paper} > {log} 2>&1"
+            "{PYTHON} -m spectral_ssl theorems {ARGUMENTS} --paper {params.paper} > {log} 2>&1 || [ $? -eq 4 ]"
 
 
 rule theorems:

@@ -1,7 +1,7 @@
 """The stage commands: `python -m spectral_ssl STAGE --tier FILE [...]`.
 
-Exit status: 0 done; 2 a user's error, told in one line; 3 a run's loss diverged (its results are written);
-1 anything else. `--debug` shows stack traces.
+Exit status: 0 done; 2 a user's error, told in one line; 3 a run's loss diverged and 4 a statement's check failed
+(results are written); 1 anything else. `--debug` shows stack traces.
 """
 
 from __future__ import annotations
@@ -39,12 +39,18 @@ def parser() -> argparse.ArgumentParser:
         command = commands.add_parser(name, help=text, description=text)
         command.add_argument("--tier", required=True, help="a tier's name or file, e.g. config/laptop.yaml")
         command.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="e.g. seeds=10")
-        command.add_argument("--root", type=Path, default=Path(), help="folder that holds results/ and figures/")
+        command.add_argument(
+            "--root", type=Path, default=Path(), help="folder that holds results/ and figures/"
+        )
         command.add_argument("--debug", action="store_true", help="show stack traces")
         command.add_argument("--quiet", action="store_true", help="no progress")
         if name == "pretrain":
-            command.add_argument("--batch", required=True, metavar="ID", help="a batch's id; `plan` lists them")
-            command.add_argument("--device", default=None, help="cpu, cuda, cuda:1 ...; default: cuda if present")
+            command.add_argument(
+                "--batch", required=True, metavar="ID", help="a batch's id; `plan` lists them"
+            )
+            command.add_argument(
+                "--device", default=None, help="cpu, cuda, cuda:1 ...; default: cuda if present"
+            )
         if name in ("theorems", "tables", "figures", "notebook"):
             command.add_argument("--paper", required=True, help="haochen2021, garrido2023 or balestriero2022")
         if name == "theorems":
@@ -55,9 +61,12 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one stage; the exit status."""
     args = parser().parse_args(arguments)
-    options = {k: v for k, v in vars(args).items() if k not in ("stage", "tier", "set", "root", "debug", "quiet")}
+    options = {
+        k: v for k, v in vars(args).items() if k not in ("stage", "tier", "set", "root", "debug", "quiet")
+    }
     try:
         context = Context(load_tier(args.tier, args.set), args.root, args.quiet)
+        _ = context.manifest  # refuses unknown names before anything is read or written
         os.environ["OMP_NUM_THREADS"] = str(context.tier.jobs.threads)  # before torch or numpy wake up
         status: int = import_module(f"spectral_ssl.stages.{args.stage}").run(context, **options)
         return status

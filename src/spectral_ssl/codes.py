@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from spectral_ssl.data.sources import reader_module
 from spectral_ssl.losses.registry import get_loss
 from spectral_ssl.methods.registry import METHODS
+from spectral_ssl.models.specification import encoder_entry
 from spectral_ssl.provenance import code_hash
 from spectral_ssl.theorems.check import MODULES
 
@@ -32,7 +33,7 @@ def batch_code(batch: Batch) -> str:
             "spectral_ssl.train.job",
             METHODS[run.method].split(":")[0],
             get_loss(run.loss).module,
-            "spectral_ssl.models.convolutional", "spectral_ssl.models.resnet",
+            encoder_entry(run.encoder).module,
         ]
     )
 
@@ -46,7 +47,9 @@ def theorems_code(paper: str) -> str:
 def tables_code(paper: str) -> str:
     """The hash of the code and of the printed values and rules that a paper's tables and ledger rows come from."""
     texts = [f"papers/{paper}/{name}.yaml" for name in ("published", "experiments", "claims")]
-    return code_hash(["spectral_ssl.stages.tables", f"spectral_ssl.papers.{paper}.tables"], [*texts, "papers/methods.yaml"])
+    return code_hash(
+        ["spectral_ssl.stages.tables", f"spectral_ssl.papers.{paper}.tables"], [*texts, "papers/methods.yaml"]
+    )
 
 
 def figures_code(paper: str) -> str:

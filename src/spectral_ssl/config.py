@@ -31,11 +31,21 @@ class Data(Strict):
     """The data set, and how much of it."""
 
     name: str = Field(description="Data set reader: digits or folder.", pattern=SLUG)
-    label: str | None = Field(None, description="Name in results and captions; default: name.", pattern=SLUG)
-    path: str | None = Field(None, description="Directory or archive of split/class/image files (folder only).")
-    image_size: int | None = Field(None, ge=4, le=1024, description="Side to resize to, px; null keeps the size.")
-    train_limit: int | None = Field(None, ge=1, description="Training images to keep, the same number of each class; null: all.")
-    test_limit: int | None = Field(None, ge=1, description="Test images to keep, the same number of each class; null: all.")
+    label: str | None = Field(
+        default=None, description="Name in results and captions; default: name.", pattern=SLUG
+    )
+    path: str | None = Field(
+        default=None, description="Directory or archive of split/class/image files (folder only)."
+    )
+    image_size: int | None = Field(
+        default=None, ge=4, le=1024, description="Side to resize to, px; null keeps the size."
+    )
+    train_limit: int | None = Field(
+        default=None, ge=1, description="Training images to keep, the same number of each class; null: all."
+    )
+    test_limit: int | None = Field(
+        default=None, ge=1, description="Test images to keep, the same number of each class; null: all."
+    )
 
     @property
     def slug(self) -> str:
@@ -49,9 +59,9 @@ class Optimiser(Strict):
     name: Literal["sgd", "adamw"] = Field(description="Update rule.")
     learning_rate: float = Field(gt=0, description="Peak learning rate (per 256 samples if scale_by_batch).")
     weight_decay: float = Field(ge=0, description="Weight decay, on all parameters.")
-    momentum: float = Field(0.9, ge=0, lt=1, description="Momentum (sgd only).")
+    momentum: float = Field(default=0.9, ge=0, lt=1, description="Momentum (sgd only).")
     warmup_epochs: float = Field(ge=0, description="Linear warm-up from 0, epochs; then cosine to 0.")
-    scale_by_batch: bool = Field(False, description="Multiply the learning rate by batch_size / 256.")
+    scale_by_batch: bool = Field(default=False, description="Multiply the learning rate by batch_size / 256.")
 
 
 class Training(Strict):
@@ -63,7 +73,9 @@ class Training(Strict):
     augmentation: str = Field(description="Augmentation preset (spectral_ssl.data.views).", pattern=SLUG)
     batch_size: int = Field(ge=2, description="Images a step; each gives two views.")
     epochs: int = Field(ge=1, description="Passes over the training images.")
-    precision: Literal["float32", "bfloat16"] = Field("float32", description="Trunk precision; losses stay float32.")
+    precision: Literal["float32", "bfloat16"] = Field(
+        default="float32", description="Trunk precision; losses stay float32."
+    )
     optimiser: Optimiser
 
 
@@ -89,7 +101,9 @@ class Probes(Strict):
 
     names: list[str] = Field(description="Probes: linear, lbfgs, knn, few<labels a class>.", min_length=1)
     draws: int = Field(ge=2, description="Label draws the few-label accuracy is averaged over.")
-    metric: str = Field(description="The accuracy that orders and figures are judged on, e.g. few5 or linear_last.")
+    metric: str = Field(
+        description="The accuracy that orders and figures are judged on, e.g. few5 or linear_last."
+    )
 
 
 class Theorems(Strict):
@@ -102,18 +116,28 @@ class Theorems(Strict):
 class Jobs(Strict):
     """How runs are packed into jobs."""
 
-    runs_per_batch: int | None = Field(None, ge=1, description="Most runs a job trains; null: one job a network.")
-    threads: int = Field(1, ge=1, description="CPU threads a job uses; 1 makes results bit-reproducible.")
-    runtime: int = Field(60, ge=1, description="Longest that a pretraining job may take on a cluster, minutes.")
+    runs_per_batch: int | None = Field(
+        default=None, ge=1, description="Most runs a job trains; null: all of a method."
+    )
+    threads: int = Field(
+        default=1, ge=1, description="CPU threads a job uses; 1 makes results bit-reproducible."
+    )
+    runtime: int = Field(
+        default=60, ge=1, description="Longest that a pretraining job may take on a cluster, minutes."
+    )
 
 
 class Recipe(Strict):
     """What a tier changes for one method, because its paper's recipe for this data says so."""
 
-    projector: str | None = Field(None, description="Head of this method at this tier.")
-    embedding_dim: int | None = Field(None, ge=1, description="Embedding dimension of this method at this tier.")
-    hyperparameters: dict[str, float | bool | str] = Field({}, description="Hyperparameters of the loss.")
-    optimiser: Optimiser | None = Field(None, description="Optimiser of this method at this tier.")
+    projector: str | None = Field(default=None, description="Head of this method at this tier.")
+    embedding_dim: int | None = Field(
+        default=None, ge=1, description="Embedding dimension of this method at this tier."
+    )
+    hyperparameters: dict[str, float | bool | str] = Field(
+        default={}, description="Hyperparameters of the loss."
+    )
+    optimiser: Optimiser | None = Field(default=None, description="Optimiser of this method at this tier.")
 
 
 class Tier(Strict):
@@ -129,7 +153,7 @@ class Tier(Strict):
     probes: Probes
     theorems: Theorems
     jobs: Jobs
-    recipes: dict[str, Recipe] = Field({}, description="By method: what this tier changes for it.")
+    recipes: dict[str, Recipe] = Field(default={}, description="By method: what this tier changes for it.")
 
 
 def tier_names(folder: Path = Path("config")) -> list[str]:
@@ -157,7 +181,9 @@ def load_tier(tier: str, overrides: Iterable[str] = (), folder: Path = Path("con
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise UserError(f"{path}: cannot read this tier file ({error.strerror}); give a YAML file's path") from None
+        raise UserError(
+            f"{path}: cannot read this tier file ({error.strerror}); give a YAML file's path"
+        ) from None
     except yaml.YAMLError as error:
         raise UserError(f"{path}: not valid YAML ({' '.join(str(error).split())}); mend it there") from None
     if not isinstance(values, dict):
@@ -196,7 +222,9 @@ def _explain_one(problem: dict[str, Any]) -> str:
     where = ".".join(loc)
     if problem["type"] == "extra_forbidden":
         section = _section(loc[:-1])
-        return str(unknown("key", loc[-1], section.model_fields)) + (f" (in {'.'.join(loc[:-1])})" if loc[1:] else "")
+        return str(unknown("key", loc[-1], section.model_fields)) + (
+            f" (in {'.'.join(loc[:-1])})" if loc[1:] else ""
+        )
     if problem["type"] == "missing":
         return f"key '{where}' is missing; add it (config/tier.schema.json describes it)"
     return f"'{where}' is {json.dumps(problem['input'], default=str)}: {problem['msg'].lower()}"

@@ -8,7 +8,14 @@ from pathlib import Path
 FIGURE_FORMATS = ("pdf", "svg", "png")
 TABLE_FORMATS = ("csv", "md", "tex")
 DATA_FILES = ("train_images.npy", "train_labels.npy", "test_images.npy", "test_labels.npy", "meta.json")
-RUN_FILES = ("encoder.safetensors", "history.csv", "probe.json", "features.npz", "provenance.json", "status.json")
+RUN_FILES = (
+    "encoder.safetensors",
+    "history.csv",
+    "probe.json",
+    "features.npz",
+    "provenance.json",
+    "status.json",
+)
 VIEW_FILES = ("views.npy", "index.npy", "G.npz", "contact_sheet.png")
 
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 import pandas as pd
 
 matplotlib.use("Agg")
-import matplotlib.pyplot as plt  # noqa: E402
-from matplotlib.axes import Axes  # noqa: E402
-from matplotlib.figure import Figure  # noqa: E402
+import matplotlib.pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 # Okabe & Ito's colours, told apart by the colour-blind, each with a marker and a dash so that greyscale does too.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -19,7 +20,7 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 DASHES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, (1, 1)))
 WIDTH = 6.75  # inches, a text width
 
-STYLE = {
+STYLE: dict[str, Any] = {
     "font.size": 9,
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -30,20 +31,26 @@ STYLE = {
     "svg.hashsalt": "spectral_ssl",
     "pdf.fonttype": 42,
 }
-METADATA = {"pdf": {"CreationDate": None, "Creator": None, "Producer": None}, "svg": {"Date": None}, "png": {"Software": None}}
+METADATA = {
+    "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
+    "svg": {"Date": None},
+    "png": {"Software": None},
+}
 
 
-def new_figure(rows: int = 1, columns: int = 1, height: float = 2.6, **options: object) -> tuple[Figure, list[Axes]]:
+def new_figure(
+    rows: int = 1, columns: int = 1, height: float = 2.6, **options: Any
+) -> tuple[Figure, list[Axes]]:
     """A figure of text width in the house style and its axes, row by row."""
-    with plt.rc_context(STYLE):
-        figure, axes = plt.subplots(rows, columns, figsize=(WIDTH, height * rows), squeeze=False, **options)  # type: ignore[arg-type]
+    with plt.rc_context(STYLE):  # type: ignore[arg-type]
+        figure, axes = plt.subplots(rows, columns, figsize=(WIDTH, height * rows), squeeze=False, **options)
     return figure, list(axes.flat)
 
 
 def save(figure: Figure, stem: Path) -> None:
     """Write PDF, SVG and PNG without dates, so that equal data give equal bytes."""
     stem.parent.mkdir(parents=True, exist_ok=True)
-    with plt.rc_context(STYLE):
+    with plt.rc_context(STYLE):  # type: ignore[arg-type]
         for ending, metadata in METADATA.items():
             figure.savefig(stem.with_suffix(f".{ending}"), dpi=160, metadata=metadata)
     plt.close(figure)

@@ -8,7 +8,7 @@ import scipy.sparse as sp
 from spectral_ssl import closed_form as cf
 from spectral_ssl.closed_form import eigen
 from spectral_ssl.closed_form.eigen import fix_signs, smallest_centred_laplacian_pairs
-from spectral_ssl.data.graph import laplacian, views_graph
+from spectral_ssl.data.graph import laplacian, normalised_adjacency, views_graph
 
 
 def ring(n: int, weights: np.ndarray) -> sp.csr_array:
@@ -91,6 +91,42 @@ def test_tied_eigenvalues_of_a_large_sparse_torus() -> None:
     step = 2 - 2 * np.cos(2 * np.pi / side)
     assert values == pytest.approx([step] * 4 + [2 * step] * 4)
     assert vectors.T @ vectors == pytest.approx(np.eye(8), abs=1e-9)
+
+
+def test_an_expander_is_solved_without_a_factorisation(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(3)
+    i, j = rng.integers(2200, size=(2, 9000))
+    links = sp.csr_array((rng.random(9000), (i, j)), shape=(2200, 2200))
+    G = sp.csr_array(links + links.T + views_graph(1100, 2))
+    G.setdiag(0)
+    G.eliminate_zeros()
+    monkeypatch.setattr(eigen, "FACTORISATION_LIMIT", 1e9)
+    values, vectors = smallest_centred_laplacian_pairs(G, 6)
+    assert values == pytest.approx(np.linalg.eigvalsh(laplacian(G).toarray())[1:7], abs=1e-9)
+    assert abs(laplacian(G) @ vectors - vectors * values).max() < 1e-8
+
+
+@pytest.mark.parametrize("n", [63, 64, 65, 100])
+def test_one_connected_graph_of_any_size(n: int) -> None:
+    rng = np.random.default_rng(n)
+    G = np.triu(rng.random((n, n)), 1)
+    G = G + G.T
+    values, vectors = smallest_centred_laplacian_pairs(G, n - 1)
+    assert values == pytest.approx(np.linalg.eigvalsh(laplacian(G))[1:])
+    assert vectors.T @ vectors == pytest.approx(np.eye(n - 1), abs=1e-10)
+
+
+def test_an_eigenvalue_that_many_components_share_is_found_as_often() -> None:
+    rng = np.random.default_rng(4)
+    blocks = [rng.uniform(0.5, 1.5, (size, size)) for size in [2, 3, 70] * 40]
+    G = sp.csr_array(sp.block_diag([block + block.T for block in blocks]))
+    assert G.shape[0] > eigen.DENSE_LIMIT
+    result = cf.spectral(G, 100)
+    assert result.eigenvalues == pytest.approx(np.ones(100))
+    wide = cf.spectral(G, 125)
+    assert (wide.eigenvalues > 1 - 1e-9).sum() == 120
+    dense = np.linalg.eigvalsh(normalised_adjacency(G).toarray())[::-1]
+    assert wide.eigenvalues == pytest.approx(dense[:125], abs=1e-10)
 
 
 def test_a_large_graph_of_many_small_components() -> None:

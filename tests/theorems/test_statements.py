@@ -16,6 +16,7 @@ DIFFERS = {
     "haochen2021/singleton-conductance",
     "garrido2023/double-normalisation",
     "balestriero2022/rank",
+    "balestriero2022/left-singular-vectors",
 }
 
 

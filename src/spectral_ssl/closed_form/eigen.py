@@ -17,6 +17,14 @@ from spectral_ssl.data.graph import connected_components, laplacian
 DENSE_LIMIT = 2000
 """Up to this many rows the dense solver is both faster and free of convergence questions."""
 
+SMALL_COMPONENT = 64
+"""Components up to this size are solved in batches."""
+
+FACTORISATION_LIMIT = 1e10
+"""Operations of a banded factorisation, N times bandwidth squared, up to which shift-invert is tried:
+seconds.
+"""
+
 SIGN_TIE = 1e-8
 """Entries within this share of the largest magnitude tie; the first of them fixes the sign."""
 
@@ -49,10 +57,64 @@ def extremal_eigenpairs(
         values, vectors = scipy.linalg.eigh(
             to_dense(A), None if B is None else to_dense(B), subset_by_index=index
         )
+    elif B is None:
+        values, vectors = _by_component(A, k, which)
     else:
         values, vectors = _lanczos(A, k, which, B)
     order = np.argsort(values if which == "smallest" else -values, kind="stable")
     return values[order], fix_signs(vectors[:, order])
+
+
+def _by_component(
+    A: Matrix, k: int, which: Literal["smallest", "largest"], skip: int = 0
+) -> tuple[Array, Array]:
+    """At most k pairs at one end of the union of the components' spectra, less each component's first `skip`
+    pairs.
+
+    Lanczos finds one vector of an eigenvalue that many components share; solved apart they cannot be missed.
+    Small components of one size are one batch.
+    """
+    count, labels = connected_components(A)
+    sizes, order = np.bincount(labels, minlength=count), np.argsort(labels, kind="stable")
+    starts = np.cumsum(sizes) - sizes
+    permuted = sp.csr_array(sp.csr_array(A)[order][:, order])
+    permuted.eliminate_zeros()
+    values, pieces = [], []
+    for size in np.unique(sizes[sizes > skip]):
+        take = int(min(k + skip, size))
+        chosen = starts[sizes == size]
+        blocks = (permuted[start : start + size, start : start + size] for start in chosen)
+        if size <= SMALL_COMPONENT:
+            found = _dense_batch(permuted, chosen, int(size), take, which)
+        else:
+            alone = count == 1 and size > DENSE_LIMIT and 2 * take < size
+            solve = _lanczos if alone else extremal_eigenpairs
+            found = [solve(block, take, which, None) for block in blocks]
+        for start, (block_values, block_vectors) in zip(chosen, found, strict=True):
+            end = np.argsort(block_values if which == "smallest" else -block_values, kind="stable")[skip:]
+            values.append(block_values[end])
+            pieces += [(order[start : start + size], block_vectors[:, column]) for column in end]
+    joined = np.concatenate(values) if values else np.zeros(0)
+    best = np.argsort(joined if which == "smallest" else -joined, kind="stable")[:k]
+    vectors = np.zeros((A.shape[0], best.size))
+    for column, index in enumerate(best):
+        members, vector = pieces[index]
+        vectors[members, column] = vector
+    return joined[best], vectors
+
+
+def _dense_batch(
+    permuted: Matrix, starts: NDArray[np.intp], size: int, take: int, which: Literal["smallest", "largest"]
+) -> list[tuple[Array, Array]]:
+    """The `take` pairs at one end of each diagonal block of this size."""
+    rows = starts[:, None] + np.arange(size)
+    entries = permuted[rows.ravel()].tocoo()
+    blocks = np.zeros((starts.size, size, size))
+    block, row = np.divmod(entries.row, size)
+    blocks[block, row, entries.col - starts[block]] = entries.data
+    values, vectors = np.linalg.eigh(blocks)
+    end = slice(None, take) if which == "smallest" else slice(size - take, None)
+    return list(zip(values[:, end], vectors[:, :, end], strict=True))
 
 
 def _lanczos(
@@ -60,12 +122,9 @@ def _lanczos(
 ) -> tuple[Array, Array]:
     matrix = sp.csc_array(A)
     mass = None if B is None else sp.csc_array(B)
-    start = np.random.default_rng(0).standard_normal(matrix.shape[0])
-    if which == "largest":
-        values, vectors = spla.eigsh(matrix, k, M=mass, which="LA", v0=start)
-    elif mass is not None:
-        values, vectors = spla.eigsh(matrix, k, M=mass, which="SA", v0=start)
-    else:
+    n = matrix.shape[0]
+    start = np.random.default_rng(0).standard_normal(n)
+    if which == "smallest" and mass is None and _factorises(matrix):
         # Gershgorin's lower end is exactly 0 for a Laplacian; the shift below it keeps A - shift I definite.
         diagonal = matrix.diagonal()
         radius = np.asarray(abs(matrix).sum(axis=1)).ravel() - np.abs(diagonal)
@@ -73,7 +132,22 @@ def _lanczos(
             np.abs(diagonal).mean() + radius.mean() + 1e-30
         )
         values, vectors = spla.eigsh(matrix, k, sigma=shift, which="LM", v0=start)
+    else:
+        end = "LA" if which == "largest" else "SA"
+        values, vectors = spla.eigsh(matrix, k, M=mass, which=end, v0=start, ncv=min(2 * k + 20, n))
     return values, vectors
+
+
+def _factorises(matrix: Matrix) -> bool:
+    """Whether a banded ordering factorises cheaply. Where it does not, as on an expander, the spectrum's end
+    is sparse and plain Lanczos is fast.
+    """
+    order = sp.csgraph.reverse_cuthill_mckee(sp.csr_array(matrix), symmetric_mode=True)
+    place = np.empty_like(order)
+    place[order] = np.arange(order.size)
+    entries = matrix.tocoo()
+    bandwidth = float(np.abs(place[entries.row] - place[entries.col]).max())
+    return bool(matrix.shape[0] * bandwidth**2 < FACTORISATION_LIMIT)
 
 
 def smallest_centred_laplacian_pairs(G: Matrix, k: int) -> tuple[Array, Array]:
@@ -83,26 +157,16 @@ def smallest_centred_laplacian_pairs(G: Matrix, k: int) -> tuple[Array, Array]:
     dimension a component, less the constant) is exact whatever their number, and a sparse graph of many small
     components is cheap.
     """
-    n = G.shape[0]
     count, labels = connected_components(G)
     null = _centred_indicators(labels, count, min(k, count - 1))
     if null.shape[1] == k:
         return np.zeros(k), fix_signs(null)
-    wanted = k - null.shape[1]
-    order = np.argsort(labels, kind="stable")
-    pieces: list[tuple[float, NDArray[np.intp], Array]] = []
-    for members in np.split(order, np.cumsum(np.bincount(labels))[:-1]):
-        if members.size > 1:
-            block = G[members][:, members]
-            values, vectors = extremal_eigenpairs(laplacian(block), min(wanted + 1, members.size), "smallest")
-            pieces += [(values[i], members, vectors[:, i]) for i in range(1, values.size)]
-    pieces.sort(key=lambda piece: piece[0])
-    embedded = np.zeros((n, wanted))
-    for column, (_, members, vector) in enumerate(pieces[:wanted]):
-        # LAPACK leaves a constant of the size of rounding in vectors with a tiny eigenvalue.
-        embedded[members, column] = vector - vector.mean()
-    values = np.array([value for value, _, _ in pieces[:wanted]])
-    return np.concatenate([np.zeros(null.shape[1]), values]), fix_signs(np.hstack([null, embedded]))
+    values, vectors = _by_component(laplacian(G), k - null.shape[1], "smallest", skip=1)
+    # A component's first pair is its constant vector; rounding leaves some of it in the next ones.
+    for label in range(count):
+        members = labels == label
+        vectors[members] -= vectors[members].mean(axis=0)
+    return np.concatenate([np.zeros(null.shape[1]), values]), fix_signs(np.hstack([null, vectors]))
 
 
 def _centred_indicators(labels: np.ndarray, count: int, k: int) -> Array:

@@ -11,13 +11,13 @@ from __future__ import annotations
 
 import numpy as np
 import scipy.linalg
+import scipy.sparse as sp
 from numpy.typing import ArrayLike
 
 from spectral_ssl.closed_form import validate
 from spectral_ssl.closed_form.eigen import (
     extremal_eigenpairs,
     smallest_centred_laplacian_pairs,
-    to_dense,
 )
 from spectral_ssl.closed_form.result import Array, Result
 from spectral_ssl.data.graph import check_relation_graph, laplacian
@@ -34,13 +34,13 @@ def vicreg_objective(
     divisor: str = "n-1",
 ) -> float:
     """The module's objective at Z (N, K): alpha = `variance`, gamma = `invariance`, n' by `divisor`."""
-    matrix = to_dense(check_relation_graph(G))
+    pairs = sp.csr_array(check_relation_graph(G)).tocoo()
     n, k = Z.shape
     centred = Z - Z.mean(axis=0)
     covariance = centred.T @ centred / validate.covariance_divisor(divisor, n)
-    squared_distances = ((Z[:, None, :] - Z[None, :, :]) ** 2).sum(axis=2)
+    squared_distances = ((Z[pairs.row] - Z[pairs.col]) ** 2).sum(axis=1)
     spread = ((covariance - np.eye(k)) ** 2).sum()
-    return float(variance * spread + invariance / n * (matrix * squared_distances).sum())
+    return float(variance * spread + invariance / n * (pairs.data @ squared_distances))
 
 
 def shrinkage(eigenvalues: Array, n: int, scale: float, variance: float, invariance: float) -> Array:

@@ -7,7 +7,7 @@ every operation equals torchvision's.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -100,6 +100,10 @@ class Augmentation:
         if any(self.mean) or any(value != 1 for value in self.std):
             views.sub_(self._per_channel(self.mean, views)).div_(self._per_channel(self.std, views))
         return views
+
+    def plain(self) -> Augmentation:
+        """The same normalisation without any augmentation: what an encoder sees when it is evaluated."""
+        return replace(self, stages=())
 
     def pixels(self, views: Tensor) -> Tensor:
         """Undo the normalisation: views (N, C, H, W) to pixels in [0, 1], clamped."""

@@ -32,9 +32,12 @@ class Method(nn.Module):
     (as in the papers' code), in `precision` under autocast; losses see float32 or wider.
     """
 
-    def __init__(self, run: RunSettings, image_size: int, channels: int, *, generator: torch.Generator) -> None:
+    def __init__(
+        self, run: RunSettings, image_size: int, channels: int, *, generator: torch.Generator
+    ) -> None:
         super().__init__()
         self.encoder = get_encoder(run.encoder, image_size, channels, generator=generator)
+        self.representation_dim = int(self.encoder.output_dim)  # type: ignore[arg-type]
         self.mixed = run.precision == "bfloat16"
 
     def autocast(self, device: torch.device) -> torch.autocast:

@@ -21,9 +21,11 @@ class JointEmbedding(Method):
     The method of the spectral contrastive loss, SimCLR, DCL, VICReg and its variants, Barlow Twins and TCR.
     """
 
-    def __init__(self, run: RunSettings, image_size: int, channels: int, *, generator: torch.Generator) -> None:
+    def __init__(
+        self, run: RunSettings, image_size: int, channels: int, *, generator: torch.Generator
+    ) -> None:
         super().__init__(run, image_size, channels, generator=generator)
-        self.head = get_head(run.projector, self.encoder.output_dim, run.embedding_dim, generator=generator)
+        self.head = get_head(run.projector, self.representation_dim, run.embedding_dim, generator=generator)
         self.loss = get_loss(run.loss)
         self.hyperparameters = dict(run.hyperparameters)
 

@@ -19,9 +19,11 @@ if TYPE_CHECKING:
 class SimSiam(Method):
     """Loss = ½ D(p1, stop(z2)) + ½ D(p2, stop(z1)), D the negative cosine (Chen & He 2021, eq. 2-4)."""
 
-    def __init__(self, run: RunSettings, image_size: int, channels: int, *, generator: torch.Generator) -> None:
+    def __init__(
+        self, run: RunSettings, image_size: int, channels: int, *, generator: torch.Generator
+    ) -> None:
         super().__init__(run, image_size, channels, generator=generator)
-        self.head = get_head(run.projector, self.encoder.output_dim, run.embedding_dim, generator=generator)
+        self.head = get_head(run.projector, self.representation_dim, run.embedding_dim, generator=generator)
         self.predictor = get_head("predictor", self.head.output_dim, run.embedding_dim, generator=generator)
         self.loss = get_loss(run.loss)
 

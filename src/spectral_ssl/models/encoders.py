@@ -3,44 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from importlib import import_module
 
 import torch
 from torch import nn
 
-from spectral_ssl.errors import UserError, unknown
-from spectral_ssl.models.initialise import Scheme, build
-
-
-@dataclass(frozen=True)
-class _Entry:
-    """Where an encoder is made, for which image sizes, and how its convolutions start."""
-
-    function: str
-    smallest: int
-    largest: int | None
-    convolutions: Scheme = "uniform"
-
-    def takes(self, image_size: int) -> bool:
-        """Whether images of this size (px) are within the range."""
-        return self.smallest <= image_size and (self.largest is None or image_size <= self.largest)
-
-
-_PACKAGE = "spectral_ssl.models"
-_ENCODERS = {
-    "conv_narrow": _Entry("convolutional:conv_narrow", 4, None),
-    "conv_small": _Entry("convolutional:conv_small", 4, None),
-    "conv32": _Entry("convolutional:conv32", 16, None),
-    "mlp": _Entry("convolutional:mlp", 1, 64),
-    "resnet18_cifar": _Entry("resnet:resnet18_cifar", 8, None, "fan_out"),
-    "resnet50": _Entry("resnet:resnet50", 64, None, "fan_out"),
-}
-
-
-def encoder_names() -> list[str]:
-    """The names that `get_encoder` knows."""
-    return sorted(_ENCODERS)
+from spectral_ssl.errors import UserError
+from spectral_ssl.models.initialise import build
+from spectral_ssl.models.specification import ENCODERS, EncoderEntry, encoder_entry
 
 
 def get_encoder(name: str, image_size: int, channels: int, *, generator: torch.Generator) -> nn.Module:
@@ -58,22 +28,19 @@ def get_encoder(name: str, image_size: int, channels: int, *, generator: torch.G
     Raises UserError for an unknown name, for fewer than one channel, and for an image size outside the
     encoder's range.
     """
-    entry = _ENCODERS.get(name)
-    if entry is None:
-        raise unknown("encoder", name, _ENCODERS)
+    entry = encoder_entry(name)
     _check(name, entry, image_size, channels)
-    module, function = entry.function.split(":")
-    make: Callable[[int, int], nn.Module] = getattr(import_module(f"{_PACKAGE}.{module}"), function)
+    make: Callable[[int, int], nn.Module] = getattr(import_module(entry.module), entry.function)
     return build(lambda: make(image_size, channels), generator=generator, convolutions=entry.convolutions)
 
 
-def _check(name: str, entry: _Entry, image_size: int, channels: int) -> None:
+def _check(name: str, entry: EncoderEntry, image_size: int, channels: int) -> None:
     if channels < 1:
         raise UserError(f"encoder '{name}' needs images with 1 channel or more; found {channels}")
     if not entry.takes(image_size):
         sizes = f"{entry.smallest} px or more"
         if entry.largest is not None:
             sizes = f"{entry.smallest} to {entry.largest} px"
-        fitting = ", ".join(other for other, at in _ENCODERS.items() if at.takes(image_size))
+        fitting = ", ".join(other for other, at in ENCODERS.items() if at.takes(image_size))
         hint = f"use {fitting}" if fitting else "give images of at least 1 px"
         raise UserError(f"encoder '{name}' takes images of {sizes}; found {image_size} px; {hint}")

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Literal
 
 import torch
 from torch import nn
 
-Scheme = Literal["uniform", "fan_out"]
+from spectral_ssl.models.specification import Scheme
+
 _NORMALISATIONS = (nn.BatchNorm1d, nn.BatchNorm2d)
 
 

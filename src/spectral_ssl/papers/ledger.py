@@ -25,10 +25,25 @@ from spectral_ssl.papers.measure import select
 from spectral_ssl.stages import Context
 from spectral_ssl.stats import coverage, equivalence, mean_interval, order, seeds_needed
 
-COLUMNS = (
-    "paper entry kind location printed measured spread ci_low ci_high margin seeds seeds_needed protocol tier "
-    "dataset rule verdict"
-).split()
+COLUMNS = [
+    "paper",
+    "entry",
+    "kind",
+    "location",
+    "printed",
+    "measured",
+    "spread",
+    "ci_low",
+    "ci_high",
+    "margin",
+    "seeds",
+    "seeds_needed",
+    "protocol",
+    "tier",
+    "dataset",
+    "rule",
+    "verdict",
+]
 VERDICTS = ("holds", "differs", "inconclusive", "not run at this tier", "underspecified")
 NOT_RUN = "not run at this tier"
 VALUE_MARGIN = 1.0  # percentage points: a prediction interval wider than ± this says too little to hold
@@ -45,7 +60,9 @@ class Evidence:
     marks: pd.DataFrame | None = None
     rows: list[dict[str, Any]] = field(default_factory=list)
 
-    def row(self, entry: str, kind: str, location: str, printed: Any, rule: str, **found: Any) -> dict[str, Any]:
+    def row(
+        self, entry: str, kind: str, location: str, printed: Any, rule: str, **found: Any
+    ) -> dict[str, Any]:
         """A ledger row with every column; what was not found is empty."""
         values = {
             "paper": self.paper,
@@ -63,7 +80,13 @@ class Evidence:
 
 def ledger(evidence: Evidence) -> pd.DataFrame:
     """A paper's ledger at one tier: printed cells, then claims, then marks and statements."""
-    rows = [*_values(evidence), *_claims(evidence), *_marks(evidence), *_arrows(evidence), *_statements(evidence)]
+    rows = [
+        *_values(evidence),
+        *_claims(evidence),
+        *_marks(evidence),
+        *_arrows(evidence),
+        *_statements(evidence),
+    ]
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
@@ -92,7 +115,7 @@ def _values(evidence: Evidence) -> Iterator[dict[str, Any]]:
     for name, keys, printed, grid in printed_cells(evidence.paper):
         entry = "/".join([name, *(str(value) for value in keys.values())])
         rule = f"printed value within the prediction interval of one further seed, half-width at most {VALUE_MARGIN:g}"
-        found = _analogue(evidence, keys, grid)
+        found = _analogue(evidence, keys, grid) or {}
         if found:
             column = found.pop("column")
             values = found.pop("values")
@@ -130,7 +153,9 @@ def _analogue(evidence: Evidence, keys: Mapping[str, Any], grid: Mapping[str, An
     wanted = {"dataset": keys.get("dataset", protocol.get("dataset")), **protocol}
     wanted |= {factor: keys[factor] for factor in grid.get("across", {})}
     comparable = metric in rows and all(
-        getattr(run, name, run.hyperparameters.get(name)) == value for run in runs for name, value in wanted.items()
+        getattr(run, name, run.hyperparameters.get(name)) == value
+        for run in runs
+        for name, value in wanted.items()
     )
     column = metric if comparable else evidence.context.tier.probes.metric
     run = runs[0]
@@ -162,7 +187,12 @@ def _claims(evidence: Evidence) -> Iterator[dict[str, Any]]:
         }[claim["kind"]]
         printed = f"{claim['statement']} ({claim['printed']})"
         yield evidence.row(
-            entry, claim["kind"], claim["location"], printed, rule, **({"margin": claim.get("margin")} | found)
+            entry,
+            claim["kind"],
+            claim["location"],
+            printed,
+            rule,
+            **({"margin": claim.get("margin")} | found),
         )
 
 
@@ -222,7 +252,12 @@ def _marks(evidence: Evidence) -> Iterator[dict[str, Any]]:
                     "verdict": "holds" if equal else "differs",
                 }
             yield evidence.row(
-                f"table1/{name}/{method}", "mark", marks["location"], mark, "measured mark equals the printed one", **found
+                f"table1/{name}/{method}",
+                "mark",
+                marks["location"],
+                mark,
+                "measured mark equals the printed one",
+                **found,
             )
 
 
@@ -234,7 +269,12 @@ def _arrows(evidence: Evidence) -> Iterator[dict[str, Any]]:
         found = _from_checks(evidence, arrow["checks"])
         printed = f"{arrow['method']} recovers {arrow['recovers']} ({arrow['when']})"
         yield evidence.row(
-            f"figure1/{name}", "statement", arrows["location"], printed, "the checks named in published.yaml", **found
+            f"figure1/{name}",
+            "statement",
+            arrows["location"],
+            printed,
+            "the checks named in published.yaml",
+            **found,
         )
 
 

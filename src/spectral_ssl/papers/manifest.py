@@ -2,12 +2,13 @@
 
 A *run* is one encoder trained with resolved settings and a seed. It belongs to no experiment: a *cell* of an
 experiment (method, factor levels, seed) points at the run that measures it, and cells of all papers may share one.
-A *batch* is the job that trains runs of one data set, one method and one network shape in one process.
+A *batch* is the job that trains runs of one data set, one method and one encoder in one process.
 """
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
@@ -16,11 +17,13 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict
 
 from spectral_ssl.config import Optimiser, Recipe, Tier, canonical
+from spectral_ssl.data.sources import reader_module
 from spectral_ssl.errors import unknown
+from spectral_ssl.losses.registry import get_loss
+from spectral_ssl.models.specification import encoder_entry, parse_head
 from spectral_ssl.papers import PAPERS, read
 
 RECIPE = ("projector", "embedding_dim", "optimiser")
-SHAPE = ("dataset", "method", "loss", "encoder", "projector", "embedding_dim", "precision")
 
 
 class RunSettings(BaseModel):
@@ -103,6 +106,8 @@ def digest(text: str, length: int = 8) -> str:
 
 def build(tier: Tier) -> Manifest:
     """Resolve every experiment of every paper at a tier. Raises UserError for a name that no table knows."""
+    reader_module(tier.data.name)
+    encoder_entry(tier.training.encoder)
     for method in tier.recipes:
         if method not in read("methods.yaml"):
             raise unknown("method in recipes", method, read("methods.yaml"))
@@ -137,6 +142,7 @@ def resolve(tier: Tier, method: str, settings: dict[str, Any], seed: int) -> Run
     if method not in presets:
         raise unknown("method", method, presets)
     preset = presets[method]
+    get_loss(preset["loss"])
     training = tier.training
     values: dict[str, Any] = {
         "dataset": tier.data.slug,
@@ -166,21 +172,30 @@ def resolve(tier: Tier, method: str, settings: dict[str, Any], seed: int) -> Run
             values[key] = value
         else:
             raise unknown("setting", key, values)
+    values["projector"] = _projector(values["projector"], values["embedding_dim"])
     return RunSettings(**values, hyperparameters=hyperparameters)
 
 
-def _batches(runs: Any, runs_per_batch: int | None) -> dict[str, Batch]:
+def _projector(spec: str, embedding_dim: int) -> str:
+    """A projector's name with its hidden widths in numbers, so that d-d-d and 256-256-d are one at d = 256."""
+    parse_head(spec, embedding_dim, embedding_dim)  # refuses what cannot be, whatever the encoder's width
+    *hidden, last = spec.split("-")
+    return "-".join([*(str(embedding_dim) if width == "d" else width for width in hidden), last])
+
+
+def _batches(runs: Iterable[RunSettings], runs_per_batch: int | None) -> dict[str, Batch]:
+    """Runs of one data set and method in jobs of at most `runs_per_batch`, equal networks side by side."""
     groups: dict[str, list[RunSettings]] = {}
     for run in runs:
-        shape = canonical({key: getattr(run, key) for key in SHAPE})
-        groups.setdefault(f"{run.dataset}-{run.name}-{digest(shape)}", []).append(run)
+        groups.setdefault(f"{run.dataset}-{run.name}-{run.encoder}", []).append(run)
     batches = {}
-    for name, members in groups.items():
+    for members in groups.values():
+        members.sort(key=lambda run: (run.projector, run.embedding_dim))
         size = runs_per_batch or len(members)
         for start in range(0, len(members), size):
-            part = members[start : start + size]
-            batch_id = name if size >= len(members) else f"{name}-{digest(''.join(run.id for run in part))}"
-            batches[batch_id] = Batch(batch_id, tuple(part))
+            part = tuple(members[start : start + size])
+            name = f"{part[0].dataset}-{part[0].name}-{digest(' '.join(run.id for run in part))}"
+            batches[name] = Batch(name, part)
     return batches
 
 
@@ -189,4 +204,3 @@ def check_papers(paper: str) -> str:
     if paper not in PAPERS:
         raise unknown("paper", paper, PAPERS)
     return paper
-

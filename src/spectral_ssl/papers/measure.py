@@ -26,7 +26,7 @@ def measurements(context: Context, paper: str) -> pd.DataFrame:
     frame = pd.DataFrame(rows)
     metric = context.tier.probes.metric
     if metric in frame:
-        frame.insert(frame.columns.get_loc("status") + 1, "accuracy", 100 * frame[metric])
+        frame.insert(list(frame.columns).index("status") + 1, "accuracy", 100 * frame[metric])
     return frame
 
 

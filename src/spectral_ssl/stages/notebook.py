@@ -40,5 +40,7 @@ def run(context: Context, paper: str) -> int:
             f"notebooks/{paper}.ipynb, cell {error.cell_index}: {error.ename}: {error.evalue}; open {part} to see it"
         ) from None
     except DeadKernelError:
-        raise UserError(f"notebooks/{paper}.ipynb: its kernel died, out of memory perhaps; run it again alone") from None
+        raise UserError(
+            f"notebooks/{paper}.ipynb: its kernel died, out of memory perhaps; run it again alone"
+        ) from None
     return 0

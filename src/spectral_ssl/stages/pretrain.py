@@ -48,7 +48,9 @@ def _device(name: str | None) -> torch.device:
     except RuntimeError:
         raise UserError(f"unknown device '{name}'; expected cpu, cuda or cuda:<index>") from None
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise UserError(f"device '{name}' asked for, but {torch.cuda.device_count()} CUDA devices are present; use cpu")
+        raise UserError(
+            f"device '{name}' asked for, but {torch.cuda.device_count()} CUDA devices are present; use cpu"
+        )
     return device
 
 

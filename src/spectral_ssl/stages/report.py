@@ -20,7 +20,6 @@ from spectral_ssl.targets import products
 from spectral_ssl.theorems.check import COLUMNS as THEOREM_COLUMNS
 
 
-
 def run(context: Context) -> int:
     """Write results/ledger.csv, results/theorems.csv and results/report.html (self-contained, no network)."""
     results = context.root / "results"
@@ -30,7 +29,9 @@ def run(context: Context) -> int:
     write_csv(results / "ledger.csv", ledger)
     frame = pd.DataFrame(theorems, columns=["tier", *THEOREM_COLUMNS, "title", "control"])
     write_csv(results / "theorems.csv", frame[["tier", *THEOREM_COLUMNS]])
-    environment = Environment(loader=PackageLoader("spectral_ssl.stages", ""), autoescape=True, undefined=StrictUndefined)
+    environment = Environment(
+        loader=PackageLoader("spectral_ssl.stages", ""), autoescape=True, undefined=StrictUndefined
+    )
     page = environment.get_template("report.html.j2").render(
         version=__version__,
         tier=context.tier,
@@ -42,7 +43,10 @@ def run(context: Context) -> int:
         ledger=[_shown(row) for row in ledger.to_dict("records")],
         theorems=[_shown(row) for row in theorems],
         sections=[_section(context, paper) for paper in PAPERS],
-        sheet=_picture(context.layout.views(context.tier.data.slug, context.tier.training.augmentation) / "contact_sheet.png"),
+        sheet=_picture(
+            context.layout.views(context.tier.data.slug, context.tier.training.augmentation)
+            / "contact_sheet.png"
+        ),
     )
     write_text(results / "report.html", page)
     return 0
@@ -52,12 +56,18 @@ def present(context: Context) -> list[str]:
     """The tiers whose ledgers lie in results/, this one first, then the others by name."""
     folder = context.root / "results"
     found = {path.parts[-4] for path in folder.glob("*/tables/*/ledger.csv")}
-    complete = sorted(tier for tier in found if all((Layout(tier, context.root).tables(p) / "ledger.csv").is_file() for p in PAPERS))
+    complete = sorted(
+        tier
+        for tier in found
+        if all((Layout(tier, context.root).tables(p) / "ledger.csv").is_file() for p in PAPERS)
+    )
     return [context.tier.name, *(tier for tier in complete if tier != context.tier.name)]
 
 
 def _ledger(layout: Layout) -> pd.DataFrame:
-    parts = [pd.read_csv(layout.tables(paper) / "ledger.csv", dtype=str, keep_default_na=False) for paper in PAPERS]
+    parts = [
+        pd.read_csv(layout.tables(paper) / "ledger.csv", dtype=str, keep_default_na=False) for paper in PAPERS
+    ]
     return pd.concat(parts, ignore_index=True)
 
 
@@ -66,7 +76,9 @@ def _theorems(layout: Layout) -> list[dict[str, Any]]:
     for path in sorted((layout.results / "theorems").glob("*/*.json")):
         check = read_json(path)
         row = {name: check[name] for name in THEOREM_COLUMNS}
-        rows.append({"tier": layout.tier, **row, "title": check["text"]["title"], "control": check["text"]["control"]})
+        rows.append(
+            {"tier": layout.tier, **row, "title": check["text"]["title"], "control": check["text"]["control"]}
+        )
     return rows
 
 
@@ -92,7 +104,8 @@ def _section(context: Context, paper: str) -> dict[str, Any]:
         "paper": paper,
         "title": PAPERS[paper],
         "tables": [
-            {**words, "html": _html(layout.tables(paper) / f"{name}.md")} for name, words in products(paper, "tables").items()
+            {**words, "html": _html(layout.tables(paper) / f"{name}.md")}
+            for name, words in products(paper, "tables").items()
         ],
         "figures": [
             {**words, "name": name, "source": _picture(layout.figures(paper) / f"{name}.png")}

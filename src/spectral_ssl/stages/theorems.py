@@ -11,14 +11,16 @@ from spectral_ssl.provenance import write_text
 from spectral_ssl.stages import Context
 from spectral_ssl.theorems.check import run as check
 
+FAILED = 4  # a result, not a crash: the ledger shows it
+
 
 def run(context: Context, paper: str, only: str | None = None) -> int:
-    """Write results/<tier>/theorems/<paper>/<statement>.json; exits 1 if one fails or is broken."""
+    """Write results/<tier>/theorems/<paper>/<statement>.json; exits 4, with all written, if one fails or is broken."""
     names = paper_statements(check_papers(paper))
     if only is not None and only not in names:
         raise unknown(f"statement of {paper}", only, names)
     settings = context.tier.theorems
-    console = Console(highlight=False)
+    console = Console(highlight=False, soft_wrap=True)
     wrong = 0
     for name in [only] if only else names:
         result = check(f"{paper}/{name}", instances=settings.instances, seed=settings.seed)
@@ -29,4 +31,4 @@ def run(context: Context, paper: str, only: str | None = None) -> int:
                 f"{paper}/{name:24} {result.kind:12} measured {result.measured:<12.4g} {result.verdict:8} "
                 f"control {result.control_verdict:6} {result.seconds:6.2f} s"
             )
-    return 1 if wrong else 0
+    return FAILED if wrong else 0

@@ -34,7 +34,12 @@ def run(context: Context) -> int:
     save_graph(folder / "G.npz", views_graph(len(index), tier.views.views))
     rows = np.linspace(0, len(index) - 1, min(SHEET_ROWS, len(index))).round().astype(int)
     contact_sheet(
-        images[rows], augmentation, rows=len(rows), views=8, generator=generator, path=folder / "contact_sheet.png"
+        images[rows],
+        augmentation,
+        rows=len(rows),
+        views=8,
+        generator=generator,
+        path=folder / "contact_sheet.png",
     )
     return 0
 

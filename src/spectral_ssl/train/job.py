@@ -10,6 +10,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,9 +19,11 @@ import pandas as pd
 import torch
 from safetensors.torch import save_file
 
+from spectral_ssl.errors import UserError, unknown
 from spectral_ssl.evaluate import evaluate_features
 from spectral_ssl.evaluate.rank import embedding_statistics, numerical_rank, singular_values
 from spectral_ssl.layout import RUN_FILES
+from spectral_ssl.losses import get_loss
 from spectral_ssl.provenance import environment, read_json, sha256_file, write_json
 from spectral_ssl.train.loop import Images, Row, Trained, embed, represent, train
 
@@ -54,6 +57,8 @@ def run_batch(
     progress: Callable[[RunSettings, int, Row], None] | None = None,
 ) -> list[dict[str, Any]]:
     """Train and probe every run and return their statuses; a run that diverges does not stop the others."""
+    for run in runs:
+        check_run(run, len(dataset.train_labels))
     images = Images.of(dataset, device)
     statuses = []
     for run in runs:
@@ -61,12 +66,30 @@ def run_batch(
         status = folder / "status.json"
         if not status.is_file():
             folder.mkdir(parents=True, exist_ok=True)
-            trained = train(run, images, folder, progress=(lambda e, row, r=run: progress(r, e, row)) if progress else None)
+            trained = train(
+                run,
+                images,
+                folder,
+                progress=partial(progress, run) if progress else None,
+            )
             _write(run, trained, images, folder, place, device)
         statuses.append(read_json(status))
     for run in runs:
         _publish(place.scratch_of(run), place.results / run.id)
     return statuses
+
+
+def check_run(run: RunSettings, images: int) -> None:
+    """Refuse, before anything trains, a batch larger than the data set and a hyperparameter that the loss lacks."""
+    if run.batch_size > images:
+        raise UserError(
+            f"batch_size is {run.batch_size}, but {run.dataset} has {images} training images; "
+            f"set training.batch_size to at most {images}"
+        )
+    known = get_loss(run.loss).hyperparameters
+    for name in run.hyperparameters:
+        if name not in known:
+            raise unknown(f"hyperparameter of {run.loss}", name, known)
 
 
 def _publish(folder: Path, target: Path) -> None:
@@ -107,7 +130,9 @@ def _write(
     write_json(folder / "status.json", status)
 
 
-def _evaluate(run: RunSettings, trained: Trained, images: Images) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+def _evaluate(
+    run: RunSettings, trained: Trained, images: Images
+) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     train_x = represent(trained.method, images.train, trained.plain).cpu()
     test_x = represent(trained.method, images.test, trained.plain).cpu()
     test_z = embed(trained.method, images.test[:KEPT_FEATURES], trained.plain).cpu()

@@ -6,7 +6,7 @@ import hashlib
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,6 @@ import torch
 from torch import Tensor, nn
 
 from spectral_ssl.data.views import Augmentation, get_augmentation
-from spectral_ssl.errors import UserError
 from spectral_ssl.evaluate.rank import effective_rank, singular_values
 from spectral_ssl.methods import build_method
 from spectral_ssl.train import checkpoint
@@ -55,7 +54,11 @@ class Images:
 
         train, test = dataset.train_images, dataset.test_images
         return cls(
-            images(train), labels(dataset.train_labels), images(test), labels(dataset.test_labels), len(dataset.classes)
+            images(train),
+            labels(dataset.train_labels),
+            images(test),
+            labels(dataset.test_labels),
+            len(dataset.classes),
         )
 
 
@@ -107,7 +110,7 @@ class _State:
 def generator_for(seed: int, purpose: str, device: torch.device | str = "cpu") -> torch.Generator:
     """An independent random stream for a purpose ("weights", "training") of a run's seed.
 
-    The stream of weights does not depend on the loss, so runs of one network and seed start from equal weights.
+    The stream of weights does not depend on the loss: runs of one network and seed start equal.
     """
     word = hashlib.sha256(f"{seed}/{purpose}".encode()).digest()[:7]
     return torch.Generator(device=device).manual_seed(int.from_bytes(word, "big"))
@@ -124,7 +127,7 @@ def train(
     """Train a run to its last epoch, or to the step where its loss stops being finite.
 
     Resumes from `scratch` if a checkpoint lies there and saves one there every `checkpoint_seconds` (at epoch
-    ends). Raises UserError where the batch is larger than the data set.
+    ends).
     """
     state = _start(run, images)
     if saved := checkpoint.load(scratch, images.train.device):
@@ -145,16 +148,11 @@ def train(
 
 
 def _start(run: RunSettings, images: Images) -> _State:
-    n, channels, size, _ = images.train.shape
-    if run.batch_size > n:
-        raise UserError(
-            f"batch_size is {run.batch_size}, but {run.dataset} has {n} training images; "
-            f"set training.batch_size to at most {n}"
-        )
+    _, channels, size, _ = images.train.shape
     device = images.train.device
     weights = generator_for(run.seed, "weights")
     method = build_method(run, size, channels, generator=weights).to(device)
-    probe = nn.Linear(method.encoder.output_dim, images.classes)
+    probe = nn.Linear(method.representation_dim, images.classes)
     with torch.no_grad():
         probe.weight.zero_()
         probe.bias.zero_()
@@ -169,7 +167,7 @@ def _start(run: RunSettings, images: Images) -> _State:
         torch.optim.Adam(probe.parameters(), lr=ONLINE_RATE),
         generator_for(run.seed, "training", device),
         (view1, view2),
-        replace(view1, stages=()),
+        view1.plain(),
     )
 
 
@@ -193,7 +191,11 @@ def _epoch(state: _State) -> tuple[Row, dict[str, Any] | None]:
         # One synchronisation a step, so that a divergence is found where it happens and not an epoch later.
         if not math.isfinite(float(terms["loss"].detach())):
             bad = [name for name, value in result.terms.items() if not torch.isfinite(value).all()]
-            return {}, {"term": (bad or ["loss"])[0], "epoch": state.epoch + 1, "step": state.epoch * steps + step + 1}
+            return {}, {
+                "term": (bad or ["loss"])[0],
+                "epoch": state.epoch + 1,
+                "step": state.epoch * steps + step + 1,
+            }
         state.optimiser.zero_grad(set_to_none=True)
         terms["loss"].backward()
         state.optimiser.step()
@@ -228,7 +230,10 @@ def _look(state: _State) -> Row:
     features = represent(state.method, state.images.test, state.plain)
     accuracy = (state.probe(features).argmax(1) == state.images.test_labels).float().mean()
     embeddings = state.method.embed(state.plain(state.images.test[:RANK_IMAGES], generator=state.generator))
-    return {"online_accuracy": float(accuracy), "rank": effective_rank(singular_values(embeddings, centred=True))}
+    return {
+        "online_accuracy": float(accuracy),
+        "rank": effective_rank(singular_values(embeddings, centred=True)),
+    }
 
 
 @torch.no_grad()

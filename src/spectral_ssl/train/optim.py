@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def build_optimiser(module: nn.Module, settings: Optimiser) -> torch.optim.Optimizer:
-    """SGD with momentum or AdamW over all parameters; weight decay on all of them, as HaoChen et al.'s code has it."""
+    """SGD with momentum or AdamW; weight decay on all parameters, as HaoChen et al.'s code has it."""
     if settings.name == "sgd":
         return torch.optim.SGD(
             module.parameters(), lr=0.0, momentum=settings.momentum, weight_decay=settings.weight_decay
@@ -21,7 +21,9 @@ def build_optimiser(module: nn.Module, settings: Optimiser) -> torch.optim.Optim
     return torch.optim.AdamW(module.parameters(), lr=0.0, weight_decay=settings.weight_decay)
 
 
-def learning_rate(settings: Optimiser, step: int, steps_per_epoch: int, epochs: int, batch_size: int) -> float:
+def learning_rate(
+    settings: Optimiser, step: int, steps_per_epoch: int, epochs: int, batch_size: int
+) -> float:
     """The rate at a step (from 0): linear warm-up from 0, then half a cosine to 0.
 
     peak = learning_rate, times batch_size / 256 with `scale_by_batch`. A warm-up as long as the whole run or

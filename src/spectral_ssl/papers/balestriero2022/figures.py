@@ -18,8 +18,18 @@ def rank(tables: Tables) -> Figure:
     line(axes, varied, "invariance", "embedding_effective_rank_centred", 0, "VICReg")
     others = frame[frame["experiment"] == "rank_baselines"]
     for index, row in enumerate(others.to_dict("records"), start=1):
-        axes.axhline(row["embedding_effective_rank_centred_mean"], color=COLOURS[index], linestyle=DASHES[index], label=row["label"])
-        axes.axhspan(row["embedding_effective_rank_centred_low"], row["embedding_effective_rank_centred_high"], color=COLOURS[index], alpha=0.12)
+        axes.axhline(
+            row["embedding_effective_rank_centred_mean"],
+            color=COLOURS[index],
+            linestyle=DASHES[index],
+            label=row["label"],
+        )
+        axes.axhspan(
+            row["embedding_effective_rank_centred_low"],
+            row["embedding_effective_rank_centred_high"],
+            color=COLOURS[index],
+            alpha=0.12,
+        )
     ticks(axes, sorted(varied["invariance"].unique()))
     axes.set(xlabel="VICReg's invariance weight", ylabel="effective rank of Z", ylim=(0, None))
     axes.legend()
@@ -32,8 +42,13 @@ def spectrum(tables: Tables) -> Figure:
     figure, (axes,) = new_figure()
     for index, (name, group) in enumerate(frame.groupby("solution", sort=False)):
         axes.plot(
-            group["index"], group["eigenvalue"], color=COLOURS[index], marker=MARKERS[index], linestyle=DASHES[index],
-            markersize=4, label=str(name),
+            group["index"],
+            group["eigenvalue"],
+            color=COLOURS[index],
+            marker=MARKERS[index],
+            linestyle=DASHES[index],
+            markersize=4,
+            label=str(name),
         )
     axes.set(xlabel="k", ylabel="eigenvalue")
     axes.legend()

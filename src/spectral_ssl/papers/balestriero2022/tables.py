@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -25,13 +24,25 @@ DIMENSION = 16  # K of the closed forms
 def rank(inputs: Inputs) -> Table:
     """Effective rank of the embedding by method and, for VICReg, invariance weight; accuracies beside."""
     frame = inputs.frame
-    columns = [c for c in ("embedding_effective_rank_centred", "representation_effective_rank_centred", "accuracy", "few1", "lbfgs") if c in frame]
+    columns = [
+        c
+        for c in (
+            "embedding_effective_rank_centred",
+            "representation_effective_rank_centred",
+            "accuracy",
+            "few1",
+            "lbfgs",
+        )
+        if c in frame
+    ]
     tidy = summarise(frame, ["experiment", "method", "label", "invariance"], columns)
     shown = pd.DataFrame(
         [
             {
                 "method": row["label"],
-                "invariance weight": f"{row['invariance']:g}" if row["invariance"] == row["invariance"] else "",
+                "invariance weight": f"{row['invariance']:g}"
+                if row["invariance"] == row["invariance"]
+                else "",
                 "rank of Z": text(row, "embedding_effective_rank_centred"),
                 "rank of representation": text(row, "representation_effective_rank_centred"),
                 "accuracy": text(row, "accuracy"),
@@ -74,10 +85,21 @@ def closed_form(inputs: Inputs) -> Table:
             draws=tier.probes.draws,
             seed=0,
         )
-        measured = {"solution": name, "loss": loss, "rank": effective_rank(singular_values(np.asarray(z), centred=True)), **probes}
-        rows += [{**measured, "index": i + 1, "eigenvalue": float(v)} for i, v in enumerate(values)] or [measured]
-        accuracies = {f"{probe.removeprefix('few')} labels a class": f"{100 * probes[probe]:.1f}" for probe in few}
-        shown.append({"solution": name, "loss": f"{loss:.4g}", "rank of Z": f"{measured['rank']:.1f}", **accuracies})
+        measured = {
+            "solution": name,
+            "loss": loss,
+            "rank": effective_rank(singular_values(np.asarray(z), centred=True)),
+            **probes,
+        }
+        rows += [{**measured, "index": i + 1, "eigenvalue": float(v)} for i, v in enumerate(values)] or [
+            measured
+        ]
+        accuracies = {
+            f"{probe.removeprefix('few')} labels a class": f"{100 * probes[probe]:.1f}" for probe in few
+        }
+        shown.append(
+            {"solution": name, "loss": f"{loss:.4g}", "rank of Z": f"{measured['rank']:.1f}", **accuracies}
+        )
     return Table(pd.DataFrame(rows), pd.DataFrame(shown))
 
 
@@ -88,7 +110,7 @@ def _pixels(inputs: Inputs) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndar
 
     def rows(array: np.ndarray) -> np.ndarray:
         images = torch.from_numpy(np.ascontiguousarray(array.transpose(0, 3, 1, 2)))
-        plain = replace(get_augmentation(tier.training.augmentation, images.shape[-1], images.shape[1]), stages=())
+        plain = get_augmentation(tier.training.augmentation, images.shape[-1], images.shape[1]).plain()
         return plain(images, generator=torch.Generator()).flatten(1).double().numpy()
 
     return (

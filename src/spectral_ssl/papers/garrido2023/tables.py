@@ -20,7 +20,11 @@ BLIND = 1e-4  # a loss is blind to a change that moves it by less than this, rel
 def figure1(inputs: Inputs) -> Table:
     """Accuracy by method, projector and embedding dimension."""
     frame = inputs.experiment("figure1")
-    columns = [column for column in ("accuracy", "online", "lbfgs", "embedding_effective_rank_centred") if column in frame]
+    columns = [
+        column
+        for column in ("accuracy", "online", "lbfgs", "embedding_effective_rank_centred")
+        if column in frame
+    ]
     tidy = summarise(frame, ["method", "label", "projector", "embedding_dim"], columns)
     shown = pd.DataFrame(
         [
@@ -45,11 +49,21 @@ def table1(inputs: Inputs) -> Table:
         for name in ("dimension_centring", "embedding_norm", "dimension_norm"):
             found = sorted({marks[name] for marks in measured})
             row[name] = found[0] if len(found) == 1 else "varies"
-        for name in ("shift_sensitivity", "embedding_norm_mean", "embedding_norm_cv", "dimension_norm_mean", "dimension_norm_cv"):
+        for name in (
+            "shift_sensitivity",
+            "embedding_norm_mean",
+            "embedding_norm_cv",
+            "dimension_norm_mean",
+            "dimension_norm_cv",
+        ):
             row[name] = float(np.mean([marks[name] for marks in measured]))
         rows.append(row)
     tidy = pd.DataFrame(rows)
-    names = {"dimension_centring": "dimension centring", "embedding_norm": "embedding norm", "dimension_norm": "dimension norm"}
+    names = {
+        "dimension_centring": "dimension centring",
+        "embedding_norm": "embedding norm",
+        "dimension_norm": "dimension norm",
+    }
     shown = tidy[["label", *names]].rename(columns=names | {"label": "method"})
     return Table(tidy, shown)
 
@@ -86,7 +100,11 @@ def _marks(inputs: Inputs, run_id: str) -> dict[str, Any]:
         "dimension_centring": "yes" if shift_sensitivity < BLIND else "no",
         "shift_sensitivity": shift_sensitivity,
         **_norm("embedding", seen.norm(dim=1), {"1": 1.0}),
-        **_norm("dimension", seen.norm(dim=0), {"sqrt(N)": len(z) ** 0.5, "sqrt(N/M)": (len(z) / z.shape[1]) ** 0.5}),
+        **_norm(
+            "dimension",
+            seen.norm(dim=0),
+            {"sqrt(N)": len(z) ** 0.5, "sqrt(N/M)": (len(z) / z.shape[1]) ** 0.5},
+        ),
     }
 
 

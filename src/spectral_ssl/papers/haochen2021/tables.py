@@ -20,7 +20,7 @@ def table1(inputs: Inputs) -> Table:
     shown = pd.DataFrame(
         [
             {
-                "method": method_label(method),
+                "method": method_label(str(method)),
                 **{f"{row['epochs']} epochs": text(row, "accuracy") for row in group.to_dict("records")},
                 **dict(
                     zip(

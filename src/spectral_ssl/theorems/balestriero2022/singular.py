@@ -87,9 +87,10 @@ def _regular_angles(rng: np.random.Generator) -> tuple[float, float]:
 
 
 def _angle_to_centred_top(G: Array, k: int) -> float:
-    centring = np.eye(len(G)) - 1 / len(G)
-    _, top = cf.extremal_eigenpairs(centring @ G @ centring, k, "largest")
-    gamma = 0.1 / float(G.sum(axis=1).max())
+    centring, degree = np.eye(len(G)) - 1 / len(G), float(G.sum(axis=1).max())
+    # H G H has eigenvalue 0 at the constant vector, ahead of its negative ones: moved to the bottom.
+    _, top = cf.extremal_eigenpairs(centring @ G @ centring - 2 * degree / len(G), k, "largest")
+    gamma = 0.1 / degree
     return cf.largest_angle(top, cf.vicreg(G, k, invariance=gamma).embedding)
 
 
@@ -106,13 +107,13 @@ def left_singular_vectors(rng: np.random.Generator, instances: int) -> Outcome:
     """Left: VICReg's optimum spans the top of H G H (regular G), SimCLR's Gram form the top of G with the
     constant vector.
 
-    Right: the multiplications Z -> Z Q that leave each loss unchanged. All of O(K): quadratic VICReg with
-    equal weights, SimCLR, TCR, the spectral loss, uncentred VICReg-ctr. O(K) fixing the vector 1: VICReg-ctr
-    that subtracts each embedding's mean. Signed permutations: VICReg with the hinge. Permutations:
-    VICReg-exp. Signed permutations and column scalings: Barlow Twins. Printed: no method constrains the right
-    singular vectors; false for VICReg as printed and Barlow Twins. Measured: the largest angle on the left,
-    or relative change of a loss under its group; infinite if some transformation OUTSIDE a loss's group
-    leaves it unchanged.
+    The top of H G H is meant within the centred subspace. Right: the multiplications Z -> Z Q that leave each
+    loss unchanged. All of O(K): quadratic VICReg with equal weights, SimCLR, TCR, the spectral loss,
+    uncentred VICReg-ctr. O(K) fixing the vector 1: VICReg-ctr that subtracts each embedding's mean. Signed
+    permutations: VICReg with the hinge. Permutations: VICReg-exp. Signed permutations and column scalings:
+    Barlow Twins. Printed: no method constrains the right singular vectors; false for VICReg as printed and
+    Barlow Twins. Measured: the largest angle on the left, or relative change of a loss under its group;
+    infinite if some transformation OUTSIDE a loss's group leaves it unchanged.
     """
     worst, printed, control, least = 0.0, np.inf, np.inf, np.inf
     for _ in range(instances):
