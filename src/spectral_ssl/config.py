@@ -109,7 +109,9 @@ class Probes(Strict):
 class Theorems(Strict):
     """How hard the theorem checks try."""
 
-    instances: int = Field(ge=1, description="Random instances a check draws.")
+    instances: int | None = Field(
+        ge=1, description="Random instances a check draws; null: each check's own number."
+    )
     seed: int = Field(ge=0, description="Seed of the instances.")
 
 

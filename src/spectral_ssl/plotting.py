@@ -20,6 +20,7 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 DASHES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, (1, 1)))
 WIDTH = 6.75  # inches, a text width
 
+# The whole process takes it: legends and colour bars are made after `new_figure` returns.
 STYLE: dict[str, Any] = {
     "font.size": 9,
     "axes.spines.top": False,
@@ -42,17 +43,16 @@ def new_figure(
     rows: int = 1, columns: int = 1, height: float = 2.6, **options: Any
 ) -> tuple[Figure, list[Axes]]:
     """A figure of text width in the house style and its axes, row by row."""
-    with plt.rc_context(STYLE):  # type: ignore[arg-type]
-        figure, axes = plt.subplots(rows, columns, figsize=(WIDTH, height * rows), squeeze=False, **options)
+    plt.rcParams.update(STYLE)  # type: ignore[arg-type]
+    figure, axes = plt.subplots(rows, columns, figsize=(WIDTH, height * rows), squeeze=False, **options)
     return figure, list(axes.flat)
 
 
 def save(figure: Figure, stem: Path) -> None:
     """Write PDF, SVG and PNG without dates, so that equal data give equal bytes."""
     stem.parent.mkdir(parents=True, exist_ok=True)
-    with plt.rc_context(STYLE):  # type: ignore[arg-type]
-        for ending, metadata in METADATA.items():
-            figure.savefig(stem.with_suffix(f".{ending}"), dpi=160, metadata=metadata)
+    for ending, metadata in METADATA.items():
+        figure.savefig(stem.with_suffix(f".{ending}"), dpi=160, metadata=metadata)
     plt.close(figure)
 
 
