@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from spectral_ssl.data.sources import reader_module
 from spectral_ssl.losses.registry import get_loss
-from spectral_ssl.methods.registry import METHODS
-from spectral_ssl.models.specification import encoder_entry
+from spectral_ssl.methods.table import METHODS
+from spectral_ssl.models.table import encoder_entry
 from spectral_ssl.provenance import code_hash
 from spectral_ssl.theorems.check import MODULES
 
@@ -28,14 +28,9 @@ def views_code() -> str:
 def batch_code(batch: Batch) -> str:
     """The hash of the loop's code plus the method, loss and encoder that the batch names."""
     run = batch.runs[0]
-    return code_hash(
-        [
-            "spectral_ssl.train.job",
-            METHODS[run.method].split(":")[0],
-            get_loss(run.loss).module,
-            encoder_entry(run.encoder).module,
-        ]
-    )
+    loss, encoder = get_loss(run.loss), encoder_entry(run.encoder)
+    modules = ["spectral_ssl.train.job", METHODS[run.method].split(":")[0], loss.module, encoder.module]
+    return code_hash(modules, picked=[(loss.function, dict(loss.fixed)), encoder])
 
 
 def theorems_code(paper: str) -> str:

@@ -23,15 +23,16 @@ PACKAGE = Path(__file__).parent
 REPORTED = ("torch", "torchvision", "numpy", "scipy", "scikit-learn", "pandas")
 
 
-def code_hash(modules: Iterable[str], texts: Iterable[str] = ()) -> str:
+def code_hash(modules: Iterable[str], texts: Iterable[str] = (), picked: Iterable[object] = ()) -> str:
     """A hash of what the code means: the syntax trees, docstrings out, of the modules' import closure.
 
-    Comments, layout and docstrings do not change it. Registries name their modules as strings and are not
-    followed, so the modules that a job picks from them must be named here. `texts` are package data files
-    (`papers/x.yaml`) whose parsed content counts.
+    Comments, layout and docstrings do not change it. Tables of names (modules called `table`) do not count
+    and what they name is not followed, so that adding a line to one changes nothing: `modules` and `picked`
+    hold what a job took from them. `texts` are package data files (`papers/x.yaml`) whose parsed content counts.
     """
     closure = sorted(set().union(*(_closure(module) for module in modules)))
-    parts = [f"{module} {_meaning(module)}" for module in closure]
+    parts = [f"{module} {_meaning(module)}" for module in closure if not module.endswith(".table")]
+    parts += [repr(entry) for entry in picked]
     parts += [f"{text} {_text_meaning(PACKAGE / text)}" for text in sorted(texts)]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 

@@ -13,9 +13,10 @@ from torch import nn
 
 from spectral_ssl.errors import UserError
 from spectral_ssl.models.convolutional import channels_last
-from spectral_ssl.models.encoders import encoder_names, get_encoder
+from spectral_ssl.models.encoders import get_encoder
 from spectral_ssl.models.heads import parameter_count
 from spectral_ssl.models.initialise import build
+from spectral_ssl.models.table import encoder_names
 
 WIDTHS = {
     "conv_narrow": 64,

@@ -10,28 +10,12 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from spectral_ssl.errors import unknown
+from spectral_ssl.losses.table import LOSSES
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from spectral_ssl.losses.terms import Terms
-
-# name: (module, function, the arguments that the name itself settles)
-_LOSSES: dict[str, tuple[str, str, dict[str, object]]] = {
-    "simclr": ("contrastive", "simclr", {"similarity": "plain"}),
-    "simclr_sq": ("contrastive", "simclr", {"similarity": "squared"}),
-    "simclr_abs": ("contrastive", "simclr", {"similarity": "absolute"}),
-    "dcl": ("contrastive", "dcl", {"similarity": "plain"}),
-    "dcl_sq": ("contrastive", "dcl", {"similarity": "squared"}),
-    "dcl_abs": ("contrastive", "dcl", {"similarity": "absolute"}),
-    "vicreg": ("vicreg", "vicreg", {}),
-    "vicreg_exp": ("vicreg", "vicreg_exp", {}),
-    "vicreg_ctr": ("vicreg", "vicreg_ctr", {}),
-    "barlow_twins": ("barlow_twins", "barlow_twins", {}),
-    "tcr": ("tcr", "tcr", {}),
-    "spectral": ("spectral", "spectral", {}),
-    "negative_cosine": ("negative_cosine", "negative_cosine", {}),
-}
 
 
 @dataclass(frozen=True)
@@ -74,12 +58,12 @@ class Loss:
 
 def get_loss(name: str) -> Loss:
     """The loss of that name; UserError, naming the nearest, when there is none."""
-    if name not in _LOSSES:
-        raise unknown("loss", name, _LOSSES)
-    module, function, fixed = _LOSSES[name]
+    if name not in LOSSES:
+        raise unknown("loss", name, LOSSES)
+    module, function, fixed = LOSSES[name]
     return Loss(name, f"{__package__}.{module}", function, dict(fixed))
 
 
 def loss_names() -> list[str]:
     """The names that `get_loss` knows."""
-    return list(_LOSSES)
+    return list(LOSSES)

@@ -6,7 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from spectral_ssl.errors import unknown
-from spectral_ssl.methods.registry import METHODS
+from spectral_ssl.methods.table import METHODS
 
 if TYPE_CHECKING:
     import torch

@@ -10,7 +10,7 @@ from torch import nn
 
 from spectral_ssl.errors import UserError
 from spectral_ssl.models.initialise import build
-from spectral_ssl.models.specification import ENCODERS, EncoderEntry, encoder_entry
+from spectral_ssl.models.table import ENCODERS, EncoderEntry, encoder_entry
 
 
 def get_encoder(name: str, image_size: int, channels: int, *, generator: torch.Generator) -> nn.Module:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
-from spectral_ssl.models.specification import Scheme
+from spectral_ssl.models.table import Scheme
 
 _NORMALISATIONS = (nn.BatchNorm1d, nn.BatchNorm2d)
 

@@ -1,4 +1,4 @@
-"""What the names of encoders and heads mean; needs no torch, so that a plan can be checked before a run."""
+"""What the name of a head means, in numbers; needs no torch, so that a plan can be checked before a run."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-from spectral_ssl.errors import UserError, unknown
+from spectral_ssl.errors import UserError
 
 Kind = Literal["none", "linear", "mlp", "spectral", "simsiam", "predictor"]
 
@@ -94,44 +94,3 @@ def _predictor_widths(input_dim: int, d: int, hidden: int | None) -> tuple[int, 
             f"head 'predictor' narrows to a quarter of the embedding dimension; expected 4 or more, found {d}"
         )
     return (d, hidden or d // 4, d)
-
-
-Scheme = Literal["uniform", "fan_out"]
-_PACKAGE = "spectral_ssl.models"
-
-
-@dataclass(frozen=True)
-class EncoderEntry:
-    """Where an encoder is made, for which image sizes, and how its convolutions start."""
-
-    module: str
-    function: str
-    smallest: int
-    largest: int | None
-    convolutions: Scheme = "uniform"
-
-    def takes(self, image_size: int) -> bool:
-        """Whether images of this size (px) are within the range."""
-        return self.smallest <= image_size and (self.largest is None or image_size <= self.largest)
-
-
-ENCODERS = {
-    "conv_narrow": EncoderEntry(f"{_PACKAGE}.convolutional", "conv_narrow", 4, None),
-    "conv_small": EncoderEntry(f"{_PACKAGE}.convolutional", "conv_small", 4, None),
-    "conv32": EncoderEntry(f"{_PACKAGE}.convolutional", "conv32", 16, None),
-    "mlp": EncoderEntry(f"{_PACKAGE}.convolutional", "mlp", 1, 64),
-    "resnet18_cifar": EncoderEntry(f"{_PACKAGE}.resnet", "resnet18_cifar", 8, None, "fan_out"),
-    "resnet50": EncoderEntry(f"{_PACKAGE}.resnet", "resnet50", 64, None, "fan_out"),
-}
-
-
-def encoder_names() -> list[str]:
-    """The names that `get_encoder` knows."""
-    return sorted(ENCODERS)
-
-
-def encoder_entry(name: str) -> EncoderEntry:
-    """The entry of an encoder; UserError, naming the nearest, for an unknown name."""
-    if name not in ENCODERS:
-        raise unknown("encoder", name, ENCODERS)
-    return ENCODERS[name]

@@ -20,7 +20,8 @@ from spectral_ssl.config import Optimiser, Recipe, Tier, canonical
 from spectral_ssl.data.sources import reader_module
 from spectral_ssl.errors import unknown
 from spectral_ssl.losses.registry import get_loss
-from spectral_ssl.models.specification import encoder_entry, parse_head
+from spectral_ssl.models.specification import parse_head
+from spectral_ssl.models.table import encoder_entry
 from spectral_ssl.papers import PAPERS, read
 
 RECIPE = ("projector", "embedding_dim", "optimiser")

@@ -1,0 +1,64 @@
+"""A tiny run and two batches of views that the tests of the methods share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from spectral_ssl.config import Optimiser
+from spectral_ssl.methods import build_method
+from spectral_ssl.methods.base import Method
+from spectral_ssl.papers.manifest import RunSettings
+
+SIZE, CHANNELS, BATCH = 8, 1, 12
+
+
+@pytest.fixture
+def settings() -> Callable[..., RunSettings]:
+    """VICReg on 8-pixel images with a narrow encoder; keywords change settings."""
+
+    def make(**changes: Any) -> RunSettings:
+        values: dict[str, Any] = {
+            "dataset": "digits",
+            "augmentation": "digits_affine",
+            "method": "joint_embedding",
+            "loss": "vicreg",
+            "hyperparameters": {},
+            "encoder": "conv_narrow",
+            "projector": "16-d",
+            "embedding_dim": 8,
+            "batch_size": BATCH,
+            "epochs": 1,
+            "precision": "float32",
+            "optimiser": Optimiser(name="sgd", learning_rate=0.1, weight_decay=0.0, warmup_epochs=0),
+            "probes": ["knn"],
+            "draws": 2,
+            "threads": 1,
+            "seed": 0,
+        }
+        return RunSettings(**(values | changes))
+
+    return make
+
+
+@pytest.fixture
+def method(settings: Callable[..., RunSettings]) -> Callable[..., Method]:
+    """The freshly initialised method of a run with these changes, in training mode."""
+
+    def make(*, start: int = 3, **changes: Any) -> Method:
+        generator = torch.Generator().manual_seed(start)
+        return build_method(settings(**changes), SIZE, CHANNELS, generator=generator).train()
+
+    return make
+
+
+@pytest.fixture
+def views() -> tuple[Tensor, Tensor]:
+    """Two batches of different brightness, so that their batch-norm statistics differ."""
+    generator = torch.Generator().manual_seed(1)
+    shape = (BATCH, CHANNELS, SIZE, SIZE)
+    return torch.rand(shape, generator=generator), 0.5 + 2 * torch.rand(shape, generator=generator)

@@ -1,0 +1,297 @@
+"""Verdicts from measurements whose answers are known."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from spectral_ssl.papers import read
+from spectral_ssl.papers.ledger import COLUMNS, NOT_RUN, VERDICTS, counts
+from spectral_ssl.papers.manifest import Cell
+
+PRINTED_COLUMNS = (
+    "paper,entry,kind,location,printed,measured,spread,ci_low,ci_high,margin,seeds,seeds_needed,protocol,tier,"
+    "dataset,rule,verdict"
+)
+JITTER = (0.0, 0.001, -0.001, 0.0005, -0.0005)
+ON_PAR = "figure1/vicreg-and-simclr-on-par"
+OVER = "table1/spectral-over-simclr-longest"
+
+
+def level(base: float, **by_method: float):  # type: ignore[no-untyped-def]
+    """Accuracies `base` (fractions), other ones for some methods, with the same small jitter over seeds."""
+
+    def probe(cell: Cell) -> dict[str, float]:
+        value = by_method.get(cell.method, base) + JITTER[cell.seed] * (1 + (cell.method in by_method))
+        names = ("few5", "few1", "lbfgs", "online", "embedding_effective_rank_centred")
+        return dict.fromkeys(names, value)
+
+    return probe
+
+
+def test_the_columns_are_those_that_other_tools_rely_on(bench) -> None:  # type: ignore[no-untyped-def]
+    context = bench.context()
+    bench.fill(context, level(0.5))
+    assert ",".join(COLUMNS) == PRINTED_COLUMNS
+    assert ",".join(bench.ledger(context, "haochen2021").columns) == PRINTED_COLUMNS
+
+
+@pytest.mark.parametrize(
+    ("paper", "kinds"),
+    [
+        ("haochen2021", {"value": 34, "order": 5, "statement": 12}),
+        ("garrido2023", {"value": 44, "order": 3, "same": 3, "mark": 18, "statement": 12}),
+        ("balestriero2022", {"order": 4, "statement": 10 + 16}),
+    ],
+)
+def test_every_printed_thing_is_an_entry_with_a_rule(bench, paper: str, kinds: dict[str, int]) -> None:  # type: ignore[no-untyped-def]
+    context = bench.context()
+    bench.fill(context, level(0.5))
+    found = bench.ledger(context, paper)
+    bench.theorems = {name: bench.theorems[name] for name in bench.theorems}
+    statements = [name for name in found["entry"] if name.startswith("statement/")]
+    expected = kinds | {"statement": kinds["statement"] - 0}
+    counted = found["kind"].value_counts().to_dict()
+    if paper != "balestriero2022":
+        assert counted["statement"] == len(statements)
+    assert {k: v for k, v in counted.items() if k != "statement"} == {
+        k: v for k, v in expected.items() if k != "statement"
+    }
+    assert found["entry"].is_unique
+    assert found["rule"].str.len().gt(0).all()
+    assert found["location"].str.len().gt(0).all()
+    assert set(found["verdict"]) <= set(VERDICTS)
+
+
+@pytest.mark.parametrize(
+    ("spectral", "verdict"), [(0.9, "holds"), (0.1, "differs"), (0.5, "inconclusive")]
+)
+def test_an_order_is_decided_by_the_paired_difference(bench, spectral: float, verdict: str) -> None:  # type: ignore[no-untyped-def]
+    context = bench.context("seeds=3")
+    bench.fill(context, level(0.5, spectral=spectral))
+    row = bench.ledger(context, "haochen2021").loc[OVER]
+    assert row["verdict"] == verdict
+    assert row["seeds"] == 3
+    assert row["measured"] == pytest.approx(100 * (spectral - 0.5), abs=1e-9)
+    # Student's t with 2 degrees of freedom: 4.302653 at 97.5 %; the jitter's difference has spread 0.1 points.
+    assert row["spread"] == pytest.approx(0.1)
+    assert row["ci_high"] - row["measured"] == pytest.approx(4.302653 * 0.1 / math.sqrt(3), rel=1e-6)
+    assert row["protocol"].startswith("analogue: digits, conv_narrow")
+
+
+@pytest.mark.parametrize(
+    ("difference", "verdict"), [(0.0, "holds"), (0.01, "holds"), (0.10, "differs"), (0.0199, "inconclusive")]
+)
+def test_sameness_needs_the_margin_and_not_just_no_difference(bench, difference: float, verdict: str) -> None:  # type: ignore[no-untyped-def]
+    context = bench.context("seeds=3")
+    bench.fill(context, level(0.5, vicreg=0.5 + difference))
+    row = bench.ledger(context, "garrido2023").loc[ON_PAR]
+    assert row["verdict"] == verdict
+    assert row["margin"] == 2.0
+    # Two one-sided tests at 5 % are the 90 % interval: t = 2.919986 with 2 degrees of freedom.
+    assert row["ci_high"] - row["measured"] == pytest.approx(2.919986 * 0.1 / math.sqrt(3), rel=1e-6)
+
+
+def test_wide_spreads_decide_nothing_and_say_how_many_seeds_would(bench) -> None:  # type: ignore[no-untyped-def]
+    def probe(cell: Cell) -> dict[str, float]:
+        wobble = 0.05 * (cell.seed - 1) if cell.method == "vicreg" else 0.0
+        return {"few5": 0.5 + wobble, "few1": 0.5}
+
+    context = bench.context("seeds=3")
+    bench.fill(context, probe)
+    row = bench.ledger(context, "garrido2023").loc[ON_PAR]
+    assert row["verdict"] == "inconclusive"
+    assert row["seeds_needed"] > 3
+
+
+def test_one_seed_decides_nothing(bench) -> None:  # type: ignore[no-untyped-def]
+    context = bench.context("seeds=1")
+    bench.fill(context, level(0.5, spectral=0.9, vicreg=0.5))
+    found = bench.ledger(context, "haochen2021")
+    assert found.loc[OVER, "verdict"] == "inconclusive"
+    assert bench.ledger(context, "garrido2023").loc[ON_PAR, "verdict"] == "inconclusive"
+
+
+PAPERS_OWN = (
+    "data.label=cifar10",
+    "training.encoder=resnet18_cifar",
+    "levels.epochs=[200, 400, 800]",
+    "seeds=5",
+)
+
+
+def printed_run(cell: Cell) -> dict[str, float]:
+    values = level(0.9, spectral=0.8866)(cell)
+    return values | {"linear_best": values["few5"], "linear_last": 0.1}
+
+
+def test_a_value_is_judged_where_data_encoder_and_length_are_the_papers(bench) -> None:  # type: ignore[no-untyped-def]
+    context = bench.context(*PAPERS_OWN)
+    bench.fill(context, printed_run)
+    found = bench.ledger(context, "haochen2021")
+    same = found.loc["table1/spectral/cifar10/200"]
+    assert (same["printed"], same["verdict"], same["seeds"]) == (88.66, "holds", 5)
+    assert same["measured"] == pytest.approx(88.66)
+    assert "analogue" not in same["protocol"]
+    assert same["protocol"].endswith("linear_best")
+    assert found.loc["table1/simclr/cifar10/200", "verdict"] == "differs"  # measured 90, printed 83.73
+    assert found.loc["table1/spectral/cifar100/200", "verdict"] == NOT_RUN
+    assert found.loc["table2/spectral/imagenet", "verdict"] == NOT_RUN
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        "data.label=cifar100",
+        "training.encoder=conv_narrow",
+        "levels.epochs=[200, 400, 799]",
+    ],
+)
+def test_a_value_is_not_judged_on_anything_else(bench, changed: str) -> None:  # type: ignore[no-untyped-def]
+    context = bench.context(*PAPERS_OWN, changed)
+    bench.fill(context, printed_run)
+    row = bench.ledger(context, "haochen2021").loc["table1/spectral/cifar10/800"]
+    assert row["verdict"] == NOT_RUN
+    assert row["measured"] == pytest.approx(88.66)  # the analogue stands beside, labelled
+    assert row["protocol"].startswith("analogue: ")
+    assert row["protocol"].endswith("few5")
+
+
+def test_a_value_is_not_judged_without_the_papers_probe(bench) -> None:  # type: ignore[no-untyped-def]
+    context = bench.context(*PAPERS_OWN)
+    bench.fill(context, level(0.8866))
+    row = bench.ledger(context, "haochen2021").loc["table1/spectral/cifar10/200"]
+    assert row["verdict"] == NOT_RUN
+    assert row["protocol"].startswith("analogue: ")
+
+
+def test_small_scale_analogues_stand_at_the_ends_of_the_levels(bench) -> None:  # type: ignore[no-untyped-def]
+    def probe(cell: Cell) -> dict[str, float]:
+        return {"few5": cell.factors.get("epochs", 0) / 100 + JITTER[cell.seed]}
+
+    context = bench.context("seeds=3", "training.epochs=9")  # levels.epochs is [1, 2]
+    bench.fill(context, probe)
+    found = bench.ledger(context, "haochen2021")
+    measured = [found.loc[f"table1/simclr/cifar10/{epochs}", "measured"] for epochs in (200, 400, 800)]
+    assert measured[0] == pytest.approx(1.0)
+    assert measured[2] == pytest.approx(2.0)
+    assert measured[1] is None or math.isnan(measured[1])
+
+
+def test_garridos_figure_has_its_analogue_beside(bench) -> None:  # type: ignore[no-untyped-def]
+    context = bench.context("seeds=3")
+    bench.fill(context, level(0.5, vicreg=0.6))
+    found = bench.ledger(context, "garrido2023")
+    for dimension in (256, 8192):  # the smallest and the largest, as ours
+        row = found.loc[f"figure1/vicreg/8192-8192-d/{dimension}"]
+        assert row["verdict"] == NOT_RUN
+        assert row["measured"] == pytest.approx(60.0)
+
+
+def test_diverged_seeds_are_left_out_and_counted_out(bench) -> None:  # type: ignore[no-untyped-def]
+    def probe(cell: Cell) -> dict[str, float] | None:
+        lost = cell.method == "spectral" and cell.seed == 0
+        return None if lost else level(0.5, spectral=0.9)(cell)
+
+    context = bench.context("seeds=4")
+    bench.fill(context, probe)
+    row = bench.ledger(context, "haochen2021").loc[OVER]
+    assert row["seeds"] == 3
+    assert row["verdict"] == "holds"
+    assert row["measured"] == pytest.approx(40.0, abs=0.1)
+
+
+def test_a_side_that_diverged_in_every_seed_decides_nothing(bench) -> None:  # type: ignore[no-untyped-def]
+    context = bench.context("seeds=3")
+    bench.fill(context, lambda cell: None if cell.method == "spectral" else level(0.5)(cell))
+    found = bench.ledger(context, "haochen2021")
+    assert found.loc[OVER, "verdict"] == "inconclusive"
+    assert found.loc[OVER, "seeds"] == 0
+    assert found.loc[OVER, "protocol"].endswith("a side diverged in every seed")
+    assert found.loc["table1/spectral/cifar10/200", "verdict"] == NOT_RUN
+
+
+@pytest.mark.parametrize("paper", ["haochen2021", "garrido2023", "balestriero2022"])
+def test_a_ledger_where_every_run_diverged(bench, paper: str) -> None:  # type: ignore[no-untyped-def]
+    context = bench.context()
+    bench.fill(context, lambda cell: None)
+    found = bench.ledger(context, paper)
+    assert set(found.loc[found["kind"] == "value", "verdict"]) <= {NOT_RUN}
+    judged = found["kind"].isin(["order", "same"])
+    assert not found.loc[judged, "verdict"].isin(["holds", "differs"]).any()
+
+
+@pytest.mark.parametrize(
+    ("changed", "verdict"),
+    [
+        ({}, "holds"),
+        ({"verdict": "fails"}, "differs"),
+        ({"verdict": "differs"}, "differs"),
+        ({"control_verdict": "holds"}, "inconclusive"),
+        ({"verdict": "fails", "control_verdict": "holds"}, "inconclusive"),
+        ({"measured": "nan", "verdict": "fails"}, "differs"),
+    ],
+)
+def test_a_statement_stands_only_if_its_control_falls(bench, changed: dict[str, Any], verdict: str) -> None:  # type: ignore[no-untyped-def]
+    context = bench.context()
+    bench.fill(context, level(0.5))
+    bench.theorems["vicreg-optimum"] |= changed
+    found = bench.ledger(context, "balestriero2022")
+    assert found.loc["statement/vicreg-optimum", "verdict"] == verdict
+    assert found.loc["figure1/vicreg-laplacian-eigenmaps", "verdict"] == verdict
+    assert found.loc["statement/lpp", "verdict"] == "holds"
+    assert found.loc["figure1/vicreg-lpp", "verdict"] == "holds"
+
+
+def test_an_arrow_without_a_check_is_not_claimed(bench) -> None:  # type: ignore[no-untyped-def]
+    context = bench.context()
+    bench.fill(context, level(0.5))
+    found = bench.ledger(context, "balestriero2022")
+    arrows = read("balestriero2022/published.yaml")["correspondences"]["rows"]
+    for name, arrow in arrows.items():
+        assert found.loc[f"figure1/{name}", "verdict"] == ("holds" if arrow["checks"] else NOT_RUN)
+
+
+def test_marks_are_compared_one_by_one(bench) -> None:  # type: ignore[no-untyped-def]
+    context = bench.context()
+    bench.fill(context, level(0.5))
+    marks = pd.DataFrame(
+        [
+            {
+                "method": "simclr_tuned",
+                "dimension_centring": "no",
+                "embedding_norm": "1",
+                "dimension_norm": "sqrt(N)",
+                "n": 2,
+            }
+        ]
+    )
+    found = bench.ledger(context, "garrido2023", marks)
+    assert found.loc["table1/dimension_centring/simclr_tuned", "verdict"] == "holds"
+    assert found.loc["table1/embedding_norm/simclr_tuned", "verdict"] == "holds"
+    assert found.loc["table1/dimension_norm/simclr_tuned", "verdict"] == "differs"  # printed: none
+    assert found.loc["table1/dimension_norm/vicreg", "verdict"] == NOT_RUN
+    assert found.loc["table1/embedding_norm/simclr_tuned", "seeds"] == 2
+
+
+def test_a_claim_without_a_measure_is_not_run(bench) -> None:  # type: ignore[no-untyped-def]
+    context = bench.context()
+    bench.fill(context, level(0.5))
+    found = bench.ledger(context, "balestriero2022")
+    for entry, claim in read("balestriero2022/claims.yaml").items():
+        if "measure" not in claim:
+            assert found.loc[entry, "verdict"] == NOT_RUN
+
+
+def test_counts_have_every_verdict_in_a_fixed_order() -> None:
+    frame = pd.DataFrame({"verdict": ["differs", "holds", "holds"]})
+    assert list(counts(frame).items()) == [
+        ("holds", 2),
+        ("differs", 1),
+        ("inconclusive", 0),
+        (NOT_RUN, 0),
+        ("underspecified", 0),
+    ]

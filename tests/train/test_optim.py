@@ -1,0 +1,112 @@
+"""The learning-rate schedule by its formula, and the two optimisers."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from spectral_ssl.config import Optimiser
+from spectral_ssl.train.optim import build_optimiser, learning_rate, set_learning_rate
+
+STEPS = 5  # an epoch
+EPOCHS = 12
+
+
+def settings(warmup: float, *, peak: float = 0.4, by_batch: bool = False) -> Optimiser:
+    return Optimiser(
+        name="sgd", learning_rate=peak, weight_decay=0.0, warmup_epochs=warmup, scale_by_batch=by_batch
+    )
+
+
+def rates(optimiser: Optimiser, epochs: int = EPOCHS, batch: int = 256) -> list[float]:
+    return [learning_rate(optimiser, step, STEPS, epochs, batch) for step in range(epochs * STEPS)]
+
+
+def test_warm_up_is_linear_from_zero() -> None:
+    warm = rates(settings(2))[: 2 * STEPS]
+    assert warm == pytest.approx([0.4 * k / 10 for k in range(1, 11)])
+
+
+def test_cosine_falls_to_zero() -> None:
+    optimiser = settings(2)
+    after = rates(optimiser)[2 * STEPS :]
+    expected = [0.2 * (1 + math.cos(math.pi * k / 50)) for k in range(50)]
+    assert after == pytest.approx(expected)
+    assert after[0] == pytest.approx(0.4)
+    assert after[25] == pytest.approx(0.2)  # half-way
+    assert learning_rate(optimiser, EPOCHS * STEPS, STEPS, EPOCHS, 256) == pytest.approx(0.0, abs=1e-16)
+
+
+def test_no_warm_up_starts_at_the_peak_and_only_falls() -> None:
+    falling = rates(settings(0))
+    assert falling[0] == pytest.approx(0.4)
+    assert all(later < earlier for earlier, later in zip(falling, falling[1:], strict=False))
+
+
+@pytest.mark.parametrize("batch", [64, 256, 1024])
+def test_scale_by_batch(batch: int) -> None:
+    scaled, plain = rates(settings(2, by_batch=True), batch=batch), rates(settings(2), batch=batch)
+    assert scaled == pytest.approx([rate * batch / 256 for rate in plain])
+    assert max(plain) == pytest.approx(0.4)
+
+
+@pytest.mark.parametrize("warmup", [3, 4, 100])
+def test_warm_up_longer_than_the_run_still_reaches_the_peak(warmup: float) -> None:
+    short = rates(settings(warmup), epochs=3)
+    assert short == pytest.approx([0.4 * k / 15 for k in range(1, 16)])
+
+
+@pytest.mark.parametrize("warmup", [0.1, 0.2, 0.3, 0.5, 1.25])
+def test_a_warm_up_of_part_of_an_epoch_never_exceeds_the_peak(warmup: float) -> None:
+    found = rates(settings(warmup))
+    assert max(found) <= 0.4 * (1 + 1e-12)
+    assert min(found) > 0.0
+    top = found.index(max(found))
+    assert found[: top + 1] == sorted(found[: top + 1])
+    assert found[top:] == sorted(found[top:], reverse=True)
+
+
+def test_sgd_moves_by_momentum_and_decay() -> None:
+    layer = nn.Linear(1, 1)
+    with torch.no_grad():
+        layer.weight.fill_(2.0)
+        layer.bias.fill_(1.0)
+    optimiser = build_optimiser(
+        layer, Optimiser(name="sgd", learning_rate=9.0, weight_decay=0.5, momentum=0.8, warmup_epochs=0)
+    )
+    for _ in range(2):
+        set_learning_rate(optimiser, 0.1)
+        optimiser.zero_grad()
+        layer(torch.ones(1, 1)).sum().backward()  # gradient 1 for both parameters
+        optimiser.step()
+    # v1 = g + 0.5 w0; w1 = w0 - 0.1 v1; v2 = 0.8 v1 + g + 0.5 w1; w2 = w1 - 0.1 v2, for weight and bias alike.
+    for parameter, start in ((layer.weight, 2.0), (layer.bias, 1.0)):
+        v1 = 1 + 0.5 * start
+        w1 = start - 0.1 * v1
+        assert parameter.item() == pytest.approx(w1 - 0.1 * (0.8 * v1 + 1 + 0.5 * w1))
+
+
+def test_adamw_is_decoupled() -> None:
+    layer = nn.Linear(1, 1, bias=False)
+    with torch.no_grad():
+        layer.weight.fill_(2.0)
+    optimiser = build_optimiser(
+        layer, Optimiser(name="adamw", learning_rate=9.0, weight_decay=0.5, warmup_epochs=0)
+    )
+    set_learning_rate(optimiser, 0.1)
+    layer(torch.full((1, 1), 7.0)).sum().backward()
+    optimiser.step()
+    # Adam's first step has length lr whatever the gradient; the decay takes lr * 0.5 * w beside it.
+    assert layer.weight.item() == pytest.approx(2.0 - 0.1 * 0.5 * 2.0 - 0.1)
+
+
+def test_nothing_moves_before_a_rate_is_set() -> None:
+    layer = nn.Linear(2, 2)
+    before = layer.weight.detach().clone()
+    optimiser = build_optimiser(layer, settings(0))
+    layer(torch.ones(1, 2)).sum().backward()
+    optimiser.step()
+    assert torch.equal(layer.weight, before)

@@ -1,0 +1,64 @@
+"""What a user's mistake looks like through the workflow: one line, no stack trace, nothing half written."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from spectral_ssl.targets import Targets
+
+
+def one_line(done, text: str) -> None:  # type: ignore[no-untyped-def]
+    """The command failed and said `text` within one line, without a stack trace."""
+    said = done.stdout + done.stderr
+    assert done.returncode != 0
+    assert "Traceback" not in said
+    assert sum(text in line for line in said.splitlines()) == 1, said
+
+
+@pytest.mark.parametrize(
+    ("config", "text"),
+    [
+        ("sedes=3", "unknown key 'sedes'; did you mean 'seeds'? known: data,"),
+        ("seeds=0", "'seeds' is 0: input should be greater than or equal to 1"),
+    ],
+)
+def test_a_wrong_config_value_is_one_line(checkout, config: str, text: str) -> None:  # type: ignore[no-untyped-def]
+    one_line(checkout.snakemake("--dry-run", f"config:{config}"), text)
+
+
+def test_an_unknown_tier_is_one_line(checkout) -> None:  # type: ignore[no-untyped-def]
+    done = checkout.snakemake("--dry-run", tier="lapto")
+    one_line(done, "unknown tier 'lapto'; did you mean 'laptop'? known: cluster, gpu, laptop, smoke")
+
+
+def test_a_misspelt_key_of_a_recipe_is_one_line(checkout) -> None:  # type: ignore[no-untyped-def]
+    text = (checkout.folder / "tiny.yaml").read_text(encoding="utf-8")
+    (checkout.folder / "misspelt.yaml").write_text(
+        text.replace("{optimiser:", "{optimizer:"), encoding="utf-8"
+    )
+    done = checkout.snakemake("--dry-run", tier="misspelt.yaml")
+    one_line(done, "unknown key 'optimizer'; did you mean 'optimiser'?")
+
+
+def test_a_batch_larger_than_the_data_set(checkout) -> None:  # type: ignore[no-untyped-def]
+    folder: Path = checkout.folder
+    text = (folder / "tiny.yaml").read_text(encoding="utf-8")
+    changed = text.replace("name: tiny", "name: large").replace("batch_size: 50", "batch_size: 101")
+    (folder / "large.yaml").write_text(changed, encoding="utf-8")
+    targets = Targets({"tier": str(folder / "large.yaml")}, folder / "config")
+    batch = next(batch for name, batch in targets.manifest.batches.items() if "-spectral-" in name)
+    done = checkout.snakemake(targets.batch(batch)[0], tier="large.yaml")
+    said = (
+        "error: batch_size is 101, but digits has 100 training images; set training.batch_size to at most 100"
+    )
+    assert done.returncode != 0
+    log = (folder / "results/large/logs/pretrain" / f"{batch.id}.log").read_text(encoding="utf-8")
+    assert log.splitlines()[-1] == said
+    assert "Traceback" not in log
+    assert said in done.stdout + done.stderr  # show-failed-logs
+    assert not [
+        path for path in (folder / "results/large").rglob("*") if path.is_file() and "runs" in path.parts
+    ]
+    assert not list((folder / "results").glob(".scratch/large/**/*.*"))

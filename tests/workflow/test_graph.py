@@ -1,0 +1,162 @@
+"""The graph on a tiny tier: one run, then what reruns and what does not."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from spectral_ssl.papers import PAPERS
+from spectral_ssl.targets import Targets
+
+if sys.platform == "win32":
+    pytest.skip("the rules need a POSIX shell", allow_module_level=True)
+
+DRAWN = {f"{kind}_{paper}" for kind in ("tables", "figures", "notebook") for paper in PAPERS} | {"report"}
+
+
+def targets(folder: Path) -> Targets:
+    return Targets({"tier": str(folder / "tiny.yaml")}, folder / "config")
+
+
+def methods(rules: set[str]) -> set[str]:
+    """The methods of the pretraining rules, `pretrain_<data set>_<method>_<hash>`."""
+    return {
+        rule.removeprefix("pretrain_digits_").rpartition("_")[0]
+        for rule in rules
+        if rule.startswith("pretrain_")
+    }
+
+
+@contextmanager
+def edited(path: Path, change: Callable[[str], str]) -> Iterator[None]:
+    """A file with other text for a while."""
+    text = path.read_text(encoding="utf-8")
+    changed = change(text)
+    assert changed != text
+    path.write_text(changed, encoding="utf-8")
+    try:
+        yield
+    finally:
+        path.write_text(text, encoding="utf-8")
+
+
+def test_the_run_leaves_every_output_and_no_scratch(finished) -> None:  # type: ignore[no-untyped-def]
+    folder = finished.folder
+    missing = [name for name in targets(folder).everything() if not (folder / name).is_file()]
+    assert missing == []
+    assert list(folder.glob("results/.scratch/tiny/*")) == []
+    assert list(folder.glob("results/**/*.part*")) == []
+
+
+def test_a_second_run_has_nothing_to_do(finished) -> None:  # type: ignore[no-untyped-def]
+    done = finished.snakemake()
+    assert done.returncode == 0
+    assert "Nothing to be done" in done.stdout + done.stderr
+
+
+def test_a_divergence_is_a_result(finished) -> None:  # type: ignore[no-untyped-def]
+    runs = finished.folder / "results" / "tiny" / "runs"
+    statuses = {path.parent.name: json.loads(path.read_text()) for path in runs.glob("*/status.json")}
+    diverged = {run for run, status in statuses.items() if status["status"] == "diverged"}
+    assert diverged == {run for run in statuses if run.startswith("digits-simsiam-")}
+    for run in diverged:
+        assert statuses[run]["step"] == 2  # of the two steps; the first one ruins the weights
+        assert json.loads((runs / run / "probe.json").read_text()) == {}
+    table = (finished.folder / "results/tiny/tables/haochen2021/table1.md").read_text()
+    assert "diverged" in next(line for line in table.splitlines() if "SimSiam" in line)
+    with (finished.folder / "results" / "ledger.csv").open() as file:
+        rows = {row["entry"]: row for row in csv.DictReader(file) if row["paper"] == "haochen2021"}
+    claim = rows["table1/spectral-over-simsiam-longest"]
+    assert claim["verdict"] == "inconclusive"
+    assert "diverged" in claim["protocol"]
+
+
+def test_the_summary_says_so_and_exits_2(finished) -> None:  # type: ignore[no-untyped-def]
+    done = finished.stage("summary")
+    assert done.returncode == 2
+    assert "diverged (2 runs): digits-simsiam-" in done.stdout
+    assert "out of date" not in done.stdout
+    assert str(finished.folder / "results" / "report.html") in done.stdout
+
+
+def test_by_hand_a_diverging_batch_exits_3(finished) -> None:  # type: ignore[no-untyped-def]
+    batches = targets(finished.folder).manifest.batches
+    name = next(batch for batch in batches if "-simsiam-" in batch)
+    (finished.folder / "elsewhere" / "results" / "tiny").mkdir(parents=True)
+    shutil.copytree(finished.folder / "results/tiny/data", finished.folder / "elsewhere/results/tiny/data")
+    done = finished.stage("pretrain", "--batch", name, "--root", "elsewhere")
+    assert done.returncode == 3
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith("error: 2 of 2 runs diverged; first digits-simsiam-")
+    assert "Traceback" not in done.stderr
+
+
+def test_words_and_times_rerun_nothing(finished) -> None:  # type: ignore[no-untyped-def]
+    source = finished.folder / "src" / "spectral_ssl"
+    for path in (*source.rglob("*.py"), *(finished.folder / "config").iterdir()):
+        os.utime(path)
+    with (
+        edited(source / "losses" / "vicreg.py", lambda text: text.replace('"""', '"""Reworded: ', 1)),
+        edited(source / "losses" / "contrastive.py", lambda text: text + "\n\n# a remark\n"),
+        edited(source / "train" / "loop.py", lambda text: text.replace("\n\n\n", "\n\n\n\n\n")),
+    ):
+        assert finished.plan() == set()
+
+
+def test_a_constant_in_a_loss_reruns_its_batches_and_what_draws_them(finished) -> None:  # type: ignore[no-untyped-def]
+    source = finished.folder / "src" / "spectral_ssl" / "losses" / "vicreg.py"
+    with edited(source, lambda text: text.replace("variance: float = 25.0", "variance: float = 24.0")):
+        rules = finished.plan()
+        summary = finished.stage("summary").stdout
+    assert methods(rules) == {"vicreg", "vicreg_exp", "vicreg_ctr"}
+    drawn = {rule for rule in rules if not rule.startswith(("pretrain_", "theorems_"))}
+    assert drawn >= {"tables_garrido2023", "figures_garrido2023", "notebook_garrido2023", "report"}
+    assert drawn <= DRAWN
+    # HaoChen et al. do not use VICReg: nothing of theirs is drawn again.
+    assert {rule for rule in drawn if rule.endswith("haochen2021")} == set()
+    assert "out of date (6 runs made by other code than this checkout's)" in summary
+
+
+def test_a_tier_value_reruns_what_it_touches(finished) -> None:  # type: ignore[no-untyped-def]
+    rules = finished.plan("config:seeds=3")
+    assert methods(rules) == {
+        "simclr",
+        "simsiam",
+        "spectral",
+        "vicreg",
+        "vicreg_exp",
+        "vicreg_ctr",
+        "barlow_twins",
+    }
+    assert not {rule for rule in rules if rule.startswith(("data", "views", "theorems"))}
+
+
+def test_moved_together_with_snakemakes_records_nothing_reruns(finished) -> None:  # type: ignore[no-untyped-def]
+    old, new = finished.folder, finished.folder.with_name("moved")
+    old.rename(new)
+    try:
+        assert type(finished)(new).plan() == set()
+    finally:
+        new.rename(old)
+
+
+def test_a_stale_lock_names_unlock(finished) -> None:  # type: ignore[no-untyped-def]
+    locks = finished.folder / ".snakemake" / "locks"
+    locks.mkdir(parents=True, exist_ok=True)
+    lock = locks / "0.output.lock"
+    lock.write_text(str(Path("results/report.html")) + "\n")
+    try:
+        done = finished.snakemake("--forcerun", "report")
+    finally:
+        lock.unlink()
+    assert done.returncode != 0
+    assert "--unlock" in done.stdout + done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
