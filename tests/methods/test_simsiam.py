@@ -150,5 +150,5 @@ def test_bfloat16_trunk_and_float32_loss(simsiam: Callable[..., SimSiam], views:
 
 
 def test_predictor_needs_a_quarter_of_the_dimension(simsiam: Callable[..., SimSiam]) -> None:
-    with pytest.raises(UserError, match="narrows to a quarter .* expected 4 or more, found 3"):
+    with pytest.raises(UserError, match=r"narrows to a quarter .* expected 4 or more, found 3"):
         simsiam(embedding_dim=3)

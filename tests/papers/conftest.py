@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 from spectral_ssl.config import load_tier
+from spectral_ssl.papers import PAPERS, paper_statements
 from spectral_ssl.papers.ledger import Evidence, ledger
 from spectral_ssl.papers.manifest import Cell
 from spectral_ssl.papers.measure import measurements
@@ -58,13 +59,12 @@ class Bench:
         return measurements(context, paper)
 
     def ledger(self, context: Context, paper: str, marks: pd.DataFrame | None = None) -> pd.DataFrame:
-        evidence = Evidence(context, paper, self.frame(context, paper), self.theorems, marks)
+        theorems = {name: self.theorems[name] for name in paper_statements(paper)}
+        evidence = Evidence(context, paper, self.frame(context, paper), theorems, marks)
         return ledger(evidence).set_index("entry", drop=False)
 
 
 @pytest.fixture
 def bench(tmp_path: Path) -> Bench:
-    from spectral_ssl.papers import PAPERS, paper_statements
-
     theorems = {name: check() for paper in PAPERS for name in paper_statements(paper)}
     return Bench(tmp_path, theorems)

@@ -158,7 +158,7 @@ def test_a_claims_column_is_measured_at_the_default_tier() -> None:
             assert column in (*probes, "accuracy") or "_rank" in column, entry
 
 
-def _config():  # type: ignore[no-untyped-def]
+def _config() -> Any:
     from pathlib import Path
 
     return Path(__file__).parents[2] / "config"

@@ -253,9 +253,9 @@ def test_divergence_exits_3_with_results(pretrain: Command, root: Path) -> None:
 
 
 def test_debug_raises(pretrain: Command, root: Path) -> None:
-    with pytest.raises(UserError, match="^unknown batch 'none'; known: digits-"):
+    with pytest.raises(UserError, match=r"^unknown batch 'none'; known: digits-"):
         pretrain("none", *overrides(), "--debug")
-    with pytest.raises(Divergence, match="^1 of 1 runs diverged; first digits-vicreg-"):
+    with pytest.raises(Divergence, match=r"^1 of 1 runs diverged; first digits-vicreg-"):
         pretrain(a_batch("vicreg", WILD).id, *overrides(WILD), "--debug")
 
 

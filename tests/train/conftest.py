@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import pytest
 import torch
 
 from spectral_ssl.config import Optimiser
 from spectral_ssl.data.sources import Dataset, ingest, load
+from spectral_ssl.layout import RUN_FILES
 from spectral_ssl.papers.manifest import RunSettings
+from spectral_ssl.provenance import read_json, sha256_file
+from spectral_ssl.train import job
+from spectral_ssl.train.job import Place
 from spectral_ssl.train.loop import Images
 
 
@@ -55,3 +61,63 @@ def settings() -> Callable[..., RunSettings]:
         return RunSettings(**(values | changes))
 
     return make
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    return Place(tmp_path / "results", tmp_path / "scratch", "c0de", "da7a" * 16)
+
+
+@pytest.fixture
+def trained_runs(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The ids of the runs that training was started for, in order."""
+    ids: list[str] = []
+    train = job.train
+
+    def counted(run: RunSettings, *args: Any, **options: Any) -> Any:
+        ids.append(run.id)
+        return train(run, *args, **options)
+
+    monkeypatch.setattr(job, "train", counted)
+    return ids
+
+
+@pytest.fixture(scope="session")
+def contents() -> Callable[[Place, RunSettings], dict[str, Any]]:
+    """What a run's published files say, clocks left out."""
+    return read_run
+
+
+def read_run(place: Place, run: RunSettings) -> dict[str, Any]:
+    folder = place.results / run.id
+    history = pd.read_csv(folder / "history.csv").drop(
+        columns=["views_per_second", "seconds"], errors="ignore"
+    )
+    features = np.load(folder / "features.npz")
+    return {
+        "encoder": sha256_file(folder / "encoder.safetensors"),
+        "history": history.to_dict("list"),
+        "probe": read_json(folder / "probe.json"),
+        "status": read_json(folder / "status.json"),
+        "features": {name: features[name].tolist() for name in features.files},
+    }
+
+
+@pytest.fixture(scope="session")
+def files() -> Callable[[Path], list[str]]:
+    """The files below a folder, sorted."""
+    return list_files
+
+
+def list_files(folder: Path) -> list[str]:
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+
+
+@pytest.fixture(scope="session")
+def whole() -> Callable[[Sequence[RunSettings]], list[str]]:
+    """The files that finished runs have."""
+    return expected_files
+
+
+def expected_files(runs: Sequence[RunSettings]) -> list[str]:
+    return sorted(f"{run.id}/{name}" for run in runs for name in RUN_FILES)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,29 +21,12 @@ from spectral_ssl.papers.manifest import RunSettings
 from spectral_ssl.provenance import read_json, sha256_file
 from spectral_ssl.train import job
 from spectral_ssl.train.job import Place, run_batch
-from spectral_ssl.train.loop import Row
 
 Settings = Callable[..., RunSettings]
+Contents = Callable[[Place, RunSettings], dict[str, Any]]
+Files = Callable[[Path], list[str]]
+Whole = Callable[[Sequence[RunSettings]], list[str]]
 CPU = torch.device("cpu")
-
-
-@pytest.fixture
-def place(tmp_path: Path) -> Place:
-    return Place(tmp_path / "results", tmp_path / "scratch", "c0de", "da7a" * 16)
-
-
-@pytest.fixture
-def trained_runs(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The ids of the runs that training was started for, in order."""
-    ids: list[str] = []
-    train = job.train
-
-    def counted(run: RunSettings, *args: Any, **options: Any) -> Any:
-        ids.append(run.id)
-        return train(run, *args, **options)
-
-    monkeypatch.setattr(job, "train", counted)
-    return ids
 
 
 def wild(settings: Settings, **changes: Any) -> RunSettings:
@@ -53,32 +35,14 @@ def wild(settings: Settings, **changes: Any) -> RunSettings:
     return settings(optimiser=optimiser, **changes)
 
 
-def contents(place: Place, run: RunSettings) -> dict[str, Any]:
-    """What a run's files say, clocks left out."""
-    folder = place.results / run.id
-    history = pd.read_csv(folder / "history.csv").drop(
-        columns=["views_per_second", "seconds"], errors="ignore"
-    )
-    features = np.load(folder / "features.npz")
-    return {
-        "encoder": sha256_file(folder / "encoder.safetensors"),
-        "history": history.to_dict("list"),
-        "probe": read_json(folder / "probe.json"),
-        "status": read_json(folder / "status.json"),
-        "features": {name: features[name].tolist() for name in features.files},
-    }
-
-
-def files(folder: Path) -> list[str]:
-    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
-
-
-def whole(runs: Sequence[RunSettings]) -> list[str]:
-    return sorted(f"{run.id}/{name}" for run in runs for name in RUN_FILES)
-
-
 def test_a_batch_leaves_every_file_of_every_run(
-    place: Place, settings: Settings, digits: Dataset, trained_runs: list[str]
+    place: Place,
+    settings: Settings,
+    digits: Dataset,
+    trained_runs: list[str],
+    contents: Contents,
+    files: Files,
+    whole: Whole,
 ) -> None:
     runs = [settings(seed=seed, epochs=1) for seed in range(2)]
     seen: list[tuple[str, int]] = []
@@ -150,7 +114,13 @@ def test_status_is_written_and_moved_last(
 
 
 def test_divergence_is_a_result_and_stops_no_sibling(
-    place: Place, settings: Settings, digits: Dataset, tmp_path: Path
+    place: Place,
+    settings: Settings,
+    digits: Dataset,
+    tmp_path: Path,
+    contents: Contents,
+    files: Files,
+    whole: Whole,
 ) -> None:
     before, after = settings(epochs=1), settings(epochs=1, seed=1)
     lost = wild(settings)
@@ -189,131 +159,6 @@ def test_history_of_a_diverged_run_keeps_its_finished_epochs(
     assert (status["status"], status["epochs"], status["epoch"]) == ("diverged", finished, finished + 1)
     history = pd.read_csv(place.results / run.id / "history.csv")
     assert history["epoch"].tolist() == list(range(1, finished + 1))
-
-
-class Killed(BaseException):
-    """Like a signal: nothing catches it."""
-
-
-def kill_in(run: RunSettings, epoch: int = 1) -> Callable[[RunSettings, int, Row], None]:
-    def progress(current: RunSettings, done: int, row: Row) -> None:
-        if current.id == run.id and done == epoch:
-            raise Killed
-
-    return progress
-
-
-@pytest.fixture(scope="module")
-def undisturbed(
-    tmp_path_factory: pytest.TempPathFactory, settings: Settings, digits: Dataset
-) -> tuple[list[RunSettings], list[Any]]:
-    """Three runs and what an undisturbed job says of them."""
-    runs = [settings(seed=seed) for seed in range(3)]
-    root = tmp_path_factory.mktemp("undisturbed")
-    place = Place(root / "results", root / "scratch", "c0de", "da7a" * 16)
-    run_batch(runs, digits, place, device=CPU)
-    return runs, [contents(place, run) for run in runs]
-
-
-def test_killed_between_runs_publishes_nothing_and_resumes(
-    place: Place, digits: Dataset, undisturbed: tuple[list[RunSettings], list[Any]], trained_runs: list[str]
-) -> None:
-    runs, expected = undisturbed
-    with pytest.raises(Killed):
-        run_batch(runs, digits, place, device=CPU, progress=kill_in(runs[1]))
-    assert not place.results.exists()
-    assert trained_runs == [runs[0].id, runs[1].id]
-    trained_runs.clear()
-    statuses = run_batch(runs, digits, place, device=CPU)
-    assert trained_runs == [runs[1].id, runs[2].id]  # the finished one is not trained again
-    assert [status["run"] for status in statuses] == [run.id for run in runs]
-    assert [contents(place, run) for run in runs] == expected
-    assert files(place.results) == whole(runs)
-    assert files(place.scratch) == []
-
-
-def test_killed_while_writing_a_runs_files_trains_it_again(
-    place: Place,
-    digits: Dataset,
-    undisturbed: tuple[list[RunSettings], list[Any]],
-    trained_runs: list[str],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    runs, expected = undisturbed
-
-    def kill(*_: Any, **__: Any) -> None:
-        raise Killed
-
-    with monkeypatch.context() as patch:
-        patch.setattr(job.np, "savez_compressed", kill)
-        with pytest.raises(Killed):
-            run_batch(runs, digits, place, device=CPU)
-    trained_runs.clear()
-    run_batch(runs, digits, place, device=CPU)
-    assert trained_runs == [run.id for run in runs]
-    assert [contents(place, run) for run in runs] == expected
-
-
-@pytest.mark.parametrize("moved", [0, 1, 4, 5, 6, 9, 17])
-def test_killed_while_publishing_resumes(
-    place: Place,
-    digits: Dataset,
-    undisturbed: tuple[list[RunSettings], list[Any]],
-    trained_runs: list[str],
-    monkeypatch: pytest.MonkeyPatch,
-    moved: int,
-) -> None:
-    runs, expected = undisturbed
-    done: list[str] = []
-
-    def killed_at(real: Callable[..., Any]) -> Callable[..., Any]:
-        def move(source: Path, target: Path, **options: Any) -> Any:
-            if len(done) == moved:
-                raise Killed
-            done.append(str(source))
-            return real(source, target, **options)
-
-        return move
-
-    with monkeypatch.context() as patch:
-        for name in ("move", "copyfile"):
-            patch.setattr(shutil, name, killed_at(getattr(shutil, name)))
-        with pytest.raises(Killed):
-            run_batch(runs, digits, place, device=CPU)
-    for status in place.results.rglob("status.json"):  # its presence says that the run is whole
-        assert {path.name for path in status.parent.iterdir()} == set(RUN_FILES)
-    trained_runs.clear()
-    run_batch(runs, digits, place, device=CPU)
-    assert trained_runs == []
-    assert [contents(place, run) for run in runs] == expected
-    assert files(place.results) == whole(runs)
-    assert files(place.scratch) == []
-
-
-def test_an_earlier_result_is_replaced(place: Place, settings: Settings, digits: Dataset) -> None:
-    run = settings(epochs=1)
-    folder = place.results / run.id
-    folder.mkdir(parents=True)
-    for name in RUN_FILES:
-        (folder / name).write_text("from another machine")
-    run_batch([run], digits, place, device=CPU)
-    assert contents(place, run)["status"]["status"] == "finished"
-    assert files(place.results) == whole([run])
-
-
-def test_other_code_or_data_shares_no_unfinished_run(
-    place: Place, settings: Settings, digits: Dataset, trained_runs: list[str]
-) -> None:
-    runs = [settings(seed=seed, epochs=1) for seed in range(2)]
-    with pytest.raises(Killed):
-        run_batch(runs, digits, place, device=CPU, progress=kill_in(runs[1]))
-    for other in (
-        Place(place.results, place.scratch, "0ther", place.data_hash),
-        Place(place.results, place.scratch, place.code, "ffff" * 16),
-    ):
-        trained_runs.clear()
-        run_batch(runs, digits, other, device=CPU)
-        assert trained_runs == [run.id for run in runs]
 
 
 @pytest.mark.parametrize(

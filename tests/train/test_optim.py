@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import pytest
 import torch
@@ -43,7 +44,7 @@ def test_cosine_falls_to_zero() -> None:
 def test_no_warm_up_starts_at_the_peak_and_only_falls() -> None:
     falling = rates(settings(0))
     assert falling[0] == pytest.approx(0.4)
-    assert all(later < earlier for earlier, later in zip(falling, falling[1:], strict=False))
+    assert all(later < earlier for earlier, later in pairwise(falling))
 
 
 @pytest.mark.parametrize("batch", [64, 256, 1024])

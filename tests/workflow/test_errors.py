@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-
-import pytest
+from typing import Any
 
 from spectral_ssl.targets import Targets
 
 
-def one_line(done, text: str) -> None:  # type: ignore[no-untyped-def]
+def one_line(done: Any, text: str) -> None:
     """The command failed and said `text` within one line, without a stack trace."""
     said = done.stdout + done.stderr
     assert done.returncode != 0
@@ -17,23 +16,17 @@ def one_line(done, text: str) -> None:  # type: ignore[no-untyped-def]
     assert sum(text in line for line in said.splitlines()) == 1, said
 
 
-@pytest.mark.parametrize(
-    ("config", "text"),
-    [
-        ("sedes=3", "unknown key 'sedes'; did you mean 'seeds'? known: data,"),
-        ("seeds=0", "'seeds' is 0: input should be greater than or equal to 1"),
-    ],
-)
-def test_a_wrong_config_value_is_one_line(checkout, config: str, text: str) -> None:  # type: ignore[no-untyped-def]
-    one_line(checkout.snakemake("--dry-run", f"config:{config}"), text)
+def test_a_misspelt_key_is_one_line(checkout: Any) -> None:
+    done = checkout.snakemake("--dry-run", "config:sedes=3")
+    one_line(done, "unknown key 'sedes'; did you mean 'seeds'? known: data,")
 
 
-def test_an_unknown_tier_is_one_line(checkout) -> None:  # type: ignore[no-untyped-def]
+def test_an_unknown_tier_is_one_line(checkout: Any) -> None:
     done = checkout.snakemake("--dry-run", tier="lapto")
     one_line(done, "unknown tier 'lapto'; did you mean 'laptop'? known: cluster, gpu, laptop, smoke")
 
 
-def test_a_misspelt_key_of_a_recipe_is_one_line(checkout) -> None:  # type: ignore[no-untyped-def]
+def test_a_misspelt_key_of_a_recipe_is_one_line(checkout: Any) -> None:
     text = (checkout.folder / "tiny.yaml").read_text(encoding="utf-8")
     (checkout.folder / "misspelt.yaml").write_text(
         text.replace("{optimiser:", "{optimizer:"), encoding="utf-8"
@@ -42,7 +35,7 @@ def test_a_misspelt_key_of_a_recipe_is_one_line(checkout) -> None:  # type: igno
     one_line(done, "unknown key 'optimizer'; did you mean 'optimiser'?")
 
 
-def test_a_batch_larger_than_the_data_set(checkout) -> None:  # type: ignore[no-untyped-def]
+def test_a_batch_larger_than_the_data_set(checkout: Any) -> None:
     folder: Path = checkout.folder
     text = (folder / "tiny.yaml").read_text(encoding="utf-8")
     changed = text.replace("name: tiny", "name: large").replace("batch_size: 50", "batch_size: 101")

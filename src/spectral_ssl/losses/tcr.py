@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -37,4 +39,6 @@ def coding_rate(z: Tensor, distortion: float) -> Tensor:
     gram = z.T @ z if dimensions <= samples else z @ z.T
     scale = dimensions / (samples * distortion)
     identity = torch.eye(len(gram), dtype=z.dtype, device=z.device)
-    return torch.linalg.cholesky(identity + scale * gram).diagonal().log().sum()
+    factor, failed = torch.linalg.cholesky_ex(identity + scale * gram)
+    # Only embeddings that are not finite fail: a rate of NaN, as in every other loss, and no exception.
+    return factor.diagonal().log().sum().masked_fill(failed > 0, math.nan)

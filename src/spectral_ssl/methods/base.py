@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 class Step:
     """What one forward pass gives: the loss terms, and both views' outputs.
 
-    representations: (B, D), the encoder's output; embeddings: (B, K), what the loss sees.
+    representations: (B, D), the encoder's output; embeddings: (B, K), the head's; both float32.
     """
 
     terms: Terms

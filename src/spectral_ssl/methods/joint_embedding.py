@@ -40,4 +40,4 @@ class JointEmbedding(Method):
             h1, h2 = self.encoder(view1), self.encoder(view2)
             z1, z2 = self.head(h1), self.head(h2)
         terms = self.loss(z1.float(), z2.float(), **self.hyperparameters)
-        return Step(terms, (h1.float(), h2.float()), (z1, z2))
+        return Step(terms, (h1.float(), h2.float()), (z1.float(), z2.float()))

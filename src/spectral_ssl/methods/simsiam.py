@@ -40,4 +40,6 @@ class SimSiam(Method):
             p1, p2 = self.predictor(z1), self.predictor(z2)
         first = self.loss(p1.float(), z2.float().detach()).total
         second = self.loss(p2.float(), z1.float().detach()).total
-        return Step(Terms({"invariance": (first + second) / 2}), (h1.float(), h2.float()), (z1, z2))
+        return Step(
+            Terms({"invariance": (first + second) / 2}), (h1.float(), h2.float()), (z1.float(), z2.float())
+        )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import time
 
@@ -43,10 +44,9 @@ def run(context: Context, batch: str, device: str | None = None) -> int:
 def _device(name: str | None) -> torch.device:
     if name is None:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-    except RuntimeError:
-        raise UserError(f"unknown device '{name}'; expected cpu, cuda or cuda:<index>") from None
+    if not re.fullmatch(r"cpu|cuda(:[0-9]+)?", name):
+        raise UserError(f"unknown device '{name}'; expected cpu, cuda or cuda:<index>")
+    device = torch.device(name)
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise UserError(
             f"device '{name}' asked for, but {torch.cuda.device_count()} CUDA devices are present; use cpu"

@@ -22,7 +22,7 @@ def run(context: Context) -> int:
     tier = context.tier
     dataset = load(context.layout.data(tier.data.slug))
     index = subset(dataset, tier.views.images)
-    images = torch.from_numpy(np.ascontiguousarray(dataset.train_images[index].transpose(0, 3, 1, 2)))
+    images = torch.from_numpy(dataset.train_images[index].transpose(0, 3, 1, 2).copy())
     augmentation = get_augmentation(tier.training.augmentation, images.shape[-1], images.shape[1])
     generator = torch.Generator().manual_seed(0)
     views = torch.cat([augmentation(images, generator=generator) for _ in range(tier.views.views)])

@@ -19,11 +19,13 @@ import pandas as pd
 import torch
 from safetensors.torch import save_file
 
+from spectral_ssl.data.views import get_augmentation
 from spectral_ssl.errors import UserError, unknown
 from spectral_ssl.evaluate import evaluate_features
 from spectral_ssl.evaluate.rank import embedding_statistics, numerical_rank, singular_values
 from spectral_ssl.layout import RUN_FILES
 from spectral_ssl.losses import get_loss
+from spectral_ssl.methods import build_method
 from spectral_ssl.provenance import environment, read_json, sha256_file, write_json
 from spectral_ssl.train.loop import Images, Row, Trained, embed, represent, train
 
@@ -57,9 +59,9 @@ def run_batch(
     progress: Callable[[RunSettings, int, Row], None] | None = None,
 ) -> list[dict[str, Any]]:
     """Train and probe every run and return their statuses; a run that diverges does not stop the others."""
-    for run in runs:
-        check_run(run, len(dataset.train_labels))
     images = Images.of(dataset, device)
+    for run in runs:
+        check_run(run, images)
     statuses = []
     for run in runs:
         folder = place.scratch_of(run)
@@ -76,27 +78,40 @@ def run_batch(
         statuses.append(read_json(status))
     for run in runs:
         _publish(place.scratch_of(run), place.results / run.id)
+    for run in runs:
+        _discard(place.scratch_of(run))
     return statuses
 
 
-def check_run(run: RunSettings, images: int) -> None:
-    """Refuse, before anything trains, a batch larger than the data set and a hyperparameter that the loss lacks."""
-    if run.batch_size > images:
+def check_run(run: RunSettings, images: Images) -> None:
+    """Refuse, before anything trains, what cannot be: a batch larger than the data set, a hyperparameter that
+    the loss lacks, networks that do not fit the images or each other, an unknown augmentation.
+    """
+    n, channels, size, _ = images.train.shape
+    if run.batch_size > n:
         raise UserError(
-            f"batch_size is {run.batch_size}, but {run.dataset} has {images} training images; "
-            f"set training.batch_size to at most {images}"
+            f"batch_size is {run.batch_size}, but {run.dataset} has {n} training images; "
+            f"set training.batch_size to at most {n}"
         )
     known = get_loss(run.loss).hyperparameters
     for name in run.hyperparameters:
         if name not in known:
             raise unknown(f"hyperparameter of {run.loss}", name, known)
+    get_augmentation(run.augmentation, size, channels)
+    build_method(run, size, channels, generator=torch.Generator().manual_seed(0))
 
 
 def _publish(folder: Path, target: Path) -> None:
-    """Move a finished run's files into the results; `status.json` last, then the scratch folder goes."""
+    """Copy a finished run's files into the results, `status.json` last: a job killed here can copy again."""
     target.mkdir(parents=True, exist_ok=True)
+    (target / "status.json").unlink(missing_ok=True)
     for name in RUN_FILES:
-        shutil.move(folder / name, target / name)
+        shutil.copyfile(folder / name, target / name)
+
+
+def _discard(folder: Path) -> None:
+    """Remove a published run's scratch folder; first the file that says that the others are whole."""
+    (folder / "status.json").unlink()
     shutil.rmtree(folder)
 
 
@@ -106,10 +121,12 @@ def _write(
     """A run's files, `status.json` last: its presence says that the others are whole."""
     weights = folder / "encoder.safetensors"
     save_file({k: v.contiguous().cpu() for k, v in trained.method.encoder.state_dict().items()}, weights)
-    pd.DataFrame(trained.history).to_csv(folder / "history.csv", index=False, float_format="%.6g")
+    columns = list(trained.history[0]) if trained.history else ["epoch", "loss"]
+    history = pd.DataFrame(trained.history, columns=columns)
+    history.to_csv(folder / "history.csv", index=False, float_format="%.6g")
     status: dict[str, Any] = {"run": run.id, "status": "finished", "epochs": len(trained.history)}
     probe: dict[str, Any] = {}
-    features: dict[str, np.ndarray] = {}
+    features = {name: np.empty((0, 0), np.float32) for name in ("representations", "embeddings", "labels")}
     if trained.diverged:
         status |= {"status": "diverged", **trained.diverged}
     else:

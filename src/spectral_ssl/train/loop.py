@@ -152,7 +152,8 @@ def _start(run: RunSettings, images: Images) -> _State:
     device = images.train.device
     weights = generator_for(run.seed, "weights")
     method = build_method(run, size, channels, generator=weights).to(device)
-    probe = nn.Linear(method.representation_dim, images.classes)
+    # Not nn.Linear's own start, which would draw from the global generator.
+    probe = nn.utils.skip_init(nn.Linear, method.representation_dim, images.classes)
     with torch.no_grad():
         probe.weight.zero_()
         probe.bias.zero_()
@@ -204,12 +205,15 @@ def _epoch(state: _State) -> tuple[Row, dict[str, Any] | None]:
             sums[name] = sums.get(name, torch.zeros((), device=value.device)) + value.detach().float()
     seconds = time.perf_counter() - started
     means = {name: float(value) / steps for name, value in sums.items()}
+    look = _look(state)
+    if look is None:
+        return {}, {"term": "embeddings", "epoch": state.epoch + 1, "step": (state.epoch + 1) * steps}
     return {
         "epoch": state.epoch + 1,
         **means,
         "lr": rate,
         "views_per_second": 2 * steps * run.batch_size / seconds,
-        **_look(state),
+        **look,
         "seconds": time.perf_counter() - started,
     }, None
 
@@ -224,12 +228,17 @@ def _probe_step(state: _State, representations: tuple[Tensor, Tensor], labels: T
 
 
 @torch.no_grad()
-def _look(state: _State) -> Row:
-    """Online test accuracy, and the effective rank of the embeddings of the first test images."""
+def _look(state: _State) -> Row | None:
+    """Online test accuracy, and the effective rank of the embeddings of the first test images.
+
+    None if these are not finite: an epoch's last step can ruin the weights, and no loss is there to show it.
+    """
     state.method.eval()
     features = represent(state.method, state.images.test, state.plain)
     accuracy = (state.probe(features).argmax(1) == state.images.test_labels).float().mean()
     embeddings = state.method.embed(state.plain(state.images.test[:RANK_IMAGES], generator=state.generator))
+    if not (torch.isfinite(features).all() and torch.isfinite(embeddings).all()):
+        return None
     return {
         "online_accuracy": float(accuracy),
         "rank": effective_rank(singular_values(embeddings, centred=True)),

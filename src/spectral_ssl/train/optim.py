@@ -33,7 +33,7 @@ def learning_rate(
     total = epochs * steps_per_epoch
     warmup = min(settings.warmup_epochs * steps_per_epoch, total)
     if step < warmup:
-        return peak * (step + 1) / warmup if warmup >= 1 else peak
+        return peak * min((step + 1) / warmup, 1.0)  # a warm-up may end within a step
     return peak * 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(total - warmup, 1)))
 
 

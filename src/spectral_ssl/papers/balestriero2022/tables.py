@@ -56,7 +56,7 @@ def rank(inputs: Inputs) -> Table:
 def closed_form(inputs: Inputs) -> Table:
     """Linear networks Z = XW in closed form from real views, and what their test embeddings are worth.
 
-    The eigenvalues (one row each, `index` from 1) are in the tidy table: c_k for VICReg, Gram eigenvalues for SimCLR.
+    The tidy table has a row an eigenvalue (`index` from 1): of the Laplacian for VICReg, of the Gram form for SimCLR.
     """
     tier, layout = inputs.context.tier, inputs.context.layout
     folder = layout.views(tier.data.slug, tier.training.augmentation)
@@ -109,7 +109,7 @@ def _pixels(inputs: Inputs) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndar
     dataset = load(inputs.context.layout.data(tier.data.slug))
 
     def rows(array: np.ndarray) -> np.ndarray:
-        images = torch.from_numpy(np.ascontiguousarray(array.transpose(0, 3, 1, 2)))
+        images = torch.from_numpy(array.transpose(0, 3, 1, 2).copy())
         plain = get_augmentation(tier.training.augmentation, images.shape[-1], images.shape[1]).plain()
         return plain(images, generator=torch.Generator()).flatten(1).double().numpy()
 

@@ -1,0 +1,157 @@
+"""The merged report: every tier present, nothing from the network, nothing that a value can smuggle in."""
+
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import matplotlib.image
+import numpy as np
+import pandas as pd
+import pytest
+
+from spectral_ssl.config import load_tier
+from spectral_ssl.papers import PAPERS, paper_statements
+from spectral_ssl.papers.ledger import COLUMNS
+from spectral_ssl.provenance import write_json, write_text
+from spectral_ssl.stages import Context, report
+from spectral_ssl.targets import products
+
+CONFIG = Path(__file__).parents[2] / "config"
+SMUGGLED = "<script>alert('x')</script>"
+THEOREM_COLUMNS = (
+    "tier,paper,statement,kind,measured,expected,tolerance,instances,verdict,control_verdict,seconds"
+)
+
+
+def picture(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    matplotlib.image.imsave(path, np.zeros((2, 2, 3)))
+
+
+def tree(root: Path, tier: str, **changed: Any) -> Context:
+    """What the report reads of one tier: a row a paper in the ledger, every check, tables and pictures."""
+    context = Context(load_tier(tier, folder=CONFIG), root, quiet=True)
+    layout = context.layout
+    for paper in PAPERS:
+        row = dict.fromkeys(COLUMNS, "") | {"paper": paper, "entry": "table1/cell", "tier": tier}
+        row |= {"printed": "88.66", "measured": "87.123456", "verdict": "holds", "rule": "a rule"} | changed
+        write_text(layout.tables(paper) / "ledger.csv", pd.DataFrame([row]).to_csv(index=False))
+        for name in products(paper, "tables"):
+            write_text(layout.tables(paper) / f"{name}.md", f"**Caption**\n\n| a |\n|:--|\n| {SMUGGLED} |\n")
+        for name in products(paper, "figures"):
+            picture(layout.figures(paper) / f"{name}.png")
+        for name in paper_statements(paper):
+            check = {
+                "paper": paper,
+                "statement": name,
+                "kind": "identity",
+                "measured": 1e-16,
+                "expected": 0.0,
+            }
+            check |= {"tolerance": 1e-9, "instances": 3, "verdict": "holds", "control_verdict": "fails"}
+            check |= {"seconds": 0.1, "text": {"title": "A < B & C", "control": "dropped"}}
+            write_json(layout.theorem(paper, name), check)
+    picture(layout.views(context.tier.data.slug, context.tier.training.augmentation) / "contact_sheet.png")
+    return context
+
+
+class Page(HTMLParser):
+    """Every address that a page asks for, and every tag that it opens."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.addresses: list[str] = []
+        self.tags: list[str] = []
+        self.open: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.addresses += [
+            value or "" for name, value in attrs if name in ("src", "href", "srcset", "action")
+        ]
+
+
+def page(context: Context) -> str:
+    assert report.run(context) == 0
+    return (context.root / "results" / "report.html").read_text(encoding="utf-8")
+
+
+def test_the_page_asks_nothing_of_the_network(tmp_path: Path) -> None:
+    text = page(tree(tmp_path, "smoke"))
+    for address in Page(text).addresses:
+        assert address.startswith(("#", "data:", "smoke/reports/")), address[:80]
+    assert not re.search(r"https?:|//cdn|@import|url\(", text)
+
+
+def test_notebooks_are_linked_relative_to_the_page(tmp_path: Path) -> None:
+    addresses = Page(page(tree(tmp_path, "smoke"))).addresses
+    assert {f"smoke/reports/{paper}.html" for paper in PAPERS} <= set(addresses)
+    assert {f"#{paper}" for paper in PAPERS} <= set(addresses)
+
+
+@pytest.mark.parametrize("column", ["entry", "printed", "measured", "protocol", "location", "rule"])
+def test_values_are_escaped(tmp_path: Path, column: str) -> None:
+    plain = Page(page(tree(tmp_path / "plain", "smoke"))).tags.count("script")
+    text = page(tree(tmp_path / "smuggled", "smoke", **{column: SMUGGLED}))
+    assert "&lt;script&gt;alert(" in text
+    assert SMUGGLED not in text
+    assert Page(text).tags.count("script") == plain == 1
+
+
+def test_a_value_cannot_leave_its_attribute(tmp_path: Path) -> None:
+    text = page(tree(tmp_path, "smoke", verdict='holds" onclick="alert(1)'))
+    assert 'onclick="alert' not in text
+
+
+def test_ids_are_unique_and_every_picture_is_described(tmp_path: Path) -> None:
+    text = page(tree(tmp_path, "smoke"))
+    ids = re.findall(r'\bid="([^"]+)"', text)
+    assert len(set(ids)) == len(ids)
+    assert all('alt="' in tag for tag in re.findall(r"<img [^>]*>", text))
+    assert '<html lang="en">' in text
+
+
+def test_every_tier_present_is_merged_this_one_first(tmp_path: Path) -> None:
+    tree(tmp_path, "gpu")
+    tree(tmp_path, "laptop")
+    context = tree(tmp_path, "smoke")
+    report.run(context)
+    ledger = pd.read_csv(tmp_path / "results" / "ledger.csv")
+    assert list(ledger.columns) == COLUMNS
+    assert list(dict.fromkeys(ledger["tier"])) == ["smoke", "gpu", "laptop"]
+    assert len(ledger) == 3 * len(PAPERS)
+    theorems = pd.read_csv(tmp_path / "results" / "theorems.csv")
+    assert ",".join(theorems.columns) == THEOREM_COLUMNS
+    assert len(theorems) == 3 * sum(len(paper_statements(paper)) for paper in PAPERS)
+
+
+def test_a_tier_that_is_not_finished_is_left_out(tmp_path: Path) -> None:
+    unfinished = tree(tmp_path, "gpu")
+    (unfinished.layout.tables("garrido2023") / "ledger.csv").unlink()
+    context = tree(tmp_path, "smoke")
+    assert report.present(context) == ["smoke"]
+
+
+def test_the_ledgers_numbers_are_kept_in_the_csv_and_rounded_on_the_page(tmp_path: Path) -> None:
+    text = page(tree(tmp_path, "smoke"))
+    assert "87.12" in text
+    assert "87.123456" not in text
+    assert "87.123456" in (tmp_path / "results" / "ledger.csv").read_text(encoding="utf-8")
+
+
+def test_the_same_results_give_the_same_page(tmp_path: Path) -> None:
+    context = tree(tmp_path, "smoke")
+    assert page(context) == page(context)
+
+
+def test_a_statement_without_a_finite_number_is_shown_as_it_is(tmp_path: Path) -> None:
+    context = tree(tmp_path, "smoke")
+    path = context.layout.theorem("haochen2021", "cheeger")
+    write_json(path, report.read_json(path) | {"measured": "nan", "verdict": "fails"})
+    assert page(context)
+    row = pd.read_csv(tmp_path / "results" / "theorems.csv").set_index("statement").loc["cheeger"]
+    assert row["verdict"] == "fails"
