@@ -30,7 +30,9 @@ def command(stage: str, archive: str, root: Path, *more: str) -> tuple[float, fl
     """Run a stage command; wall seconds and peak resident memory in MiB."""
     words = [sys.executable, "-m", "spectral_ssl", stage, "--tier", TIER, "--set", f"data.path={archive}"]
     started = time.perf_counter()
-    process = subprocess.Popen([*words, "--root", str(root), *more], cwd=ROOT, env={**os.environ, "PYTHONPATH": "src"})
+    process = subprocess.Popen(
+        [*words, "--root", str(root), *more], cwd=ROOT, env={**os.environ, "PYTHONPATH": "src"}
+    )
     _, status, usage = os.wait4(process.pid, 0)
     if status:
         sys.exit(f"{stage} failed")
@@ -50,7 +52,9 @@ def main() -> None:
         for stage in ("data", "views"):
             seconds, memory = command(stage, archive, root)
             rows.append({"step": stage, "seconds": round(seconds, 1), "peak_mib": round(memory)})
-        counts = json.loads((root / f"results/{tier.name}/data/{tier.data.slug}/meta.json").read_text())["counts"]
+        counts = json.loads((root / f"results/{tier.name}/data/{tier.data.slug}/meta.json").read_text())[
+            "counts"
+        ]
         rows[0]["images"] = sum(counts.values())
         for batch in manifest.batches.values():
             if batch.runs[0].id not in wanted:
@@ -66,7 +70,10 @@ def main() -> None:
                     "peak_mib": round(memory),
                     "images": counts["train"],
                     "views_per_second": round(float(history[-1]["views_per_second"])),
-                    **{name: round(100 * probe[name], 2) for name in ("linear_last", "knn", "few10", "online")},
+                    **{
+                        name: round(100 * probe[name], 2)
+                        for name in ("linear_last", "knn", "few10", "online")
+                    },
                 }
             )
     columns = list(rows[-1])

@@ -19,6 +19,7 @@ from spectral_ssl.stats import (
     order,
     paired_difference,
     seeds_needed,
+    seeds_needed_for_order,
 )
 
 
@@ -177,3 +178,19 @@ def test_broken_input() -> None:
         coverage(math.nan, [1.0, 2.0])
     with pytest.raises(UserError, match="1 run or more; found 0"):
         coverage(1.0, [1.0, 2.0], runs=0)
+
+
+def test_seeds_needed_for_order_reach_the_power_that_they_promise(rng: np.random.Generator) -> None:
+    sample = np.array([0.2, 1.0, 1.8])  # mean 1, spread 0.8
+    needed = seeds_needed_for_order(sample.tolist())
+    assert needed is not None
+
+    def power(n: int) -> float:
+        draws = rng.normal(1.0, 0.8, (4000, n))
+        half = scipy_stats.t.ppf(0.975, n - 1) * draws.std(axis=1, ddof=1) / np.sqrt(n)
+        return float((draws.mean(axis=1) - half > 0).mean())
+
+    assert power(needed) >= 0.78
+    assert power(needed - 1) < 0.82
+    assert seeds_needed_for_order([1.0]) is None
+    assert seeds_needed_for_order([-1.0, 1.0]) is None

@@ -168,11 +168,9 @@ def holm(pvalues: Sequence[float]) -> list[float]:
     raw = np.asarray(pvalues, dtype=np.float64)
     if raw.ndim != 1 or not np.all((raw >= 0.0) & (raw <= 1.0)):
         raise UserError(f"p-values must be a list of numbers from 0 to 1; found {list(pvalues)}")
-    ascending = np.argsort(raw, kind="stable")
-    stepped = np.maximum.accumulate(raw[ascending] * np.arange(raw.size, 0, -1))
-    adjusted = np.empty_like(raw)
-    adjusted[ascending] = np.minimum(stepped, 1.0)
-    return [float(p) for p in adjusted]
+    from statsmodels.stats.multitest import multipletests  # half a second, so only where it is needed
+
+    return [float(p) for p in multipletests(raw, method="holm")[1]]
 
 
 def seeds_needed(
@@ -205,6 +203,25 @@ def seeds_needed(
         middle = (low + high) // 2
         low, high = (low, middle) if _equivalence_power(ratio, middle, alpha) >= power else (middle, high)
     return high if high <= most else None
+
+
+def seeds_needed_for_order(
+    differences: Sequence[float], *, power: float = 0.8, alpha: float = 0.05
+) -> int | None:
+    """The seeds with which `order` would decide with probability `power`.
+
+    Takes the mean and spread of the measured paired `differences` for the true ones. None where fewer than two
+    leave the spread unknown, or where the mean is zero.
+    """
+    sample = _sample(differences)
+    if sample.size < 2 or sample.mean() == 0.0:
+        return None
+    from statsmodels.stats.power import TTestPower
+
+    effect = abs(float(sample.mean())) / max(float(sample.std(ddof=1)), 1e-300)
+    if TTestPower().power(effect, nobs=2, alpha=alpha) >= power:
+        return 2
+    return math.ceil(TTestPower().solve_power(effect, nobs=None, alpha=alpha, power=power))
 
 
 def _equivalence_power(ratio: float, n: int, alpha: float) -> float:

@@ -23,7 +23,14 @@ import pandas as pd
 from spectral_ssl.papers import PAPERS, read
 from spectral_ssl.papers.measure import select
 from spectral_ssl.stages import Context
-from spectral_ssl.stats import coverage, equivalence, mean_interval, order, seeds_needed
+from spectral_ssl.stats import (
+    coverage,
+    equivalence,
+    mean_interval,
+    order,
+    seeds_needed,
+    seeds_needed_for_order,
+)
 
 COLUMNS = [
     "paper",
@@ -230,8 +237,10 @@ def _decide(evidence: Evidence, claim: Mapping[str, Any]) -> dict[str, Any]:
         "ci_high": interval.high,
         "verdict": verdict,
     }
-    if verdict == "inconclusive" and margin and len(differences) > 1:
-        found["seeds_needed"] = seeds_needed(differences, margin)
+    if verdict == "inconclusive":
+        found["seeds_needed"] = (
+            seeds_needed(differences, margin) if margin else seeds_needed_for_order(differences)
+        )
     return found
 
 

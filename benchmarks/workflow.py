@@ -1,0 +1,139 @@
+"""The laptop tier from nothing: `python benchmarks/workflow.py`, from the checkout's root, in its environment.
+
+Clones the committed checkout into a temporary folder, runs `snakemake --cores all` there and samples the summed
+resident memory of all its processes twice a second; runs it again; and lists what a dry run would repeat after
+editing one loss's code, touching a source file and editing a comment. Process start is measured by starting each
+stage's process with nothing to do but its imports (three times, the median), times the jobs of that stage, over the
+core-seconds of all jobs. Writes benchmarks/results/workflow.csv.
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+import re
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from pathlib import Path
+
+import psutil
+
+ROOT = Path(__file__).parents[1]
+SNAKEMAKE = [sys.executable, "-m", "snakemake", "--cores", "all"]
+ADAM = "import torch; torch.optim.AdamW([torch.zeros(1, requires_grad=True)])"
+
+
+def run(folder: Path, *arguments: str) -> tuple[float, float, str]:
+    """Run snakemake; wall seconds, peak summed resident memory in MiB, and what it printed."""
+    started = time.perf_counter()
+    process = subprocess.Popen(
+        [*SNAKEMAKE, *arguments], cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    peak = [0.0]
+    watch = threading.Thread(target=_watch, args=(psutil.Process(process.pid), peak), daemon=True)
+    watch.start()
+    output = process.communicate()[0]
+    if process.returncode:
+        sys.exit(output[-4000:])
+    return time.perf_counter() - started, peak[0] / 2**20, output
+
+
+def _watch(process: psutil.Process, peak: list[float]) -> None:
+    while process.is_running():
+        total = 0
+        try:
+            members = [process, *process.children(recursive=True)]
+        except psutil.NoSuchProcess:
+            return
+        for member in members:
+            try:
+                total += member.memory_info().rss
+            except psutil.NoSuchProcess:
+                continue
+        peak[0] = max(peak[0], total)
+        time.sleep(0.5)
+
+
+def jobs(output: str) -> Counter[str]:
+    """How many jobs of each stage a run or dry run lists."""
+    found = re.findall(
+        r"^(data|views|pretrain|theorems|tables|figures|notebook|report)(?:_\S+)?\s+(\d+)$", output, re.M
+    )
+    counts: Counter[str] = Counter()
+    for stage, count in found:
+        counts[stage] += int(count)
+    return counts
+
+
+def start_seconds(folder: Path, stage: str) -> float:
+    """Median wall seconds to start a process and import a stage (for pretraining, the optimiser's imports too)."""
+    code = f"import spectral_ssl.stages.{stage}" + (f"; {ADAM}" if stage == "pretrain" else "")
+    times = []
+    for _ in range(3):
+        started = time.perf_counter()
+        subprocess.run(
+            [sys.executable, "-c", code], cwd=folder, env={**os.environ, "PYTHONPATH": "src"}, check=True
+        )
+        times.append(time.perf_counter() - started)
+    return statistics.median(times)
+
+
+def core_seconds(folder: Path) -> float:
+    """The seconds of all jobs, each on one core."""
+    files = (folder / "results/laptop/benchmarks").rglob("*.tsv")
+    return sum(float(row["s"]) for file in files for row in csv.DictReader(file.open(), delimiter="\t"))
+
+
+def edit(path: Path, old: str, new: str) -> None:
+    """Replace a text that must be there."""
+    text = path.read_text()
+    assert old in text, f"{path} no longer holds {old!r}"
+    path.write_text(text.replace(old, new))
+
+
+def main() -> None:
+    rows: list[dict[str, object]] = []
+
+    def add(step: str, value: float | int | str, unit: str) -> None:
+        rows.append({"step": step, "value": value, "unit": unit})
+        print(step, value, unit, flush=True)
+
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary) / "checkout"
+        subprocess.run(["git", "clone", "-q", str(ROOT), str(folder)], check=True)
+        seconds, memory, output = run(folder)
+        add("laptop tier, from nothing", round(seconds), "s")
+        add("peak resident memory, all processes", round(memory), "MiB")
+        counts = jobs(output)
+        starts = {stage: start_seconds(folder, stage) for stage in counts}
+        starting = sum(starts[stage] * count for stage, count in counts.items())
+        total = core_seconds(folder)
+        add("jobs", sum(counts.values()), "")
+        add("job time", round(total), "core-seconds")
+        add("of it process start and imports", round(100 * starting / total, 1), "%")
+        seconds, _, output = run(folder)
+        assert "Nothing to be done" in output
+        add("second run, no jobs", round(seconds, 1), "s")
+        source = folder / "src/spectral_ssl"
+        (source / "train/loop.py").touch()
+        edit(source / "losses/vicreg.py", "from __future__", "# a comment\nfrom __future__")
+        _, _, output = run(folder, "--dry-run")
+        add("jobs after touching a source file and adding a comment", sum(jobs(output).values()), "")
+        edit(source / "losses/spectral.py", 'projection: str = "ball"', 'projection: str = "sphere"')
+        _, _, output = run(folder, "--dry-run")
+        for stage, count in jobs(output).items():
+            add(f"jobs after editing the spectral loss: {stage}", count, "")
+    out = ROOT / "benchmarks/results/workflow.csv"
+    with out.open("w", newline="") as file:
+        writer = csv.DictWriter(file, ["step", "value", "unit"])
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+if __name__ == "__main__":
+    main()
