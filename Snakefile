@@ -1,7 +1,6 @@
 # The graph: data -> views, pretraining, theorem checks -> tables -> figures -> notebooks and report.
 # It computes nothing: rules call `python -m spectral_ssl STAGE`, and what there is to run comes from one
 # manifest (src/spectral_ssl/targets.py). Choose a tier with `--config tier=smoke`.
-import os
 import shlex
 import sys
 from pathlib import Path
@@ -11,7 +10,6 @@ from snakemake.utils import min_version
 min_version("9.0")
 
 BASE = Path(workflow.basedir)
-os.environ["PYTHONPATH"] = str(BASE / "src")
 sys.path.insert(0, str(BASE / "src"))
 
 from spectral_ssl.errors import UserError
@@ -23,8 +21,11 @@ try:
 except UserError as error:
     raise WorkflowError(str(error))
 
-PYTHON = shlex.quote(sys.executable)
-ARGUMENTS = targets.arguments
+# A shell function that the rules call. Interpreter and tier are no part of a rule's recorded command, so that a
+# moved checkout and an override (`--config seeds=10`) rerun only what `params` say has changed.
+CALL = f'{shlex.quote(sys.executable)} -m spectral_ssl "$@" {targets.arguments}'
+PREFIX = f"set -euo pipefail; export PYTHONPATH={shlex.quote(str(BASE / 'src'))}; spectral_ssl() ( {CALL} ); "
+shell.prefix(PREFIX.replace("{", "{{").replace("}", "}}"))
 LOGS = f"results/{targets.tier.name}/logs"
 BENCHMARKS = f"results/{targets.tier.name}/benchmarks"
 

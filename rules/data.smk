@@ -4,8 +4,6 @@
 rule data:
     output:
         targets.data(),
-    params:
-        **targets.data_parameters(),
     log:
         f"{LOGS}/data.log",
     benchmark:
@@ -14,10 +12,12 @@ rule data:
     resources:
         mem_mb=2000,
         runtime=30,
+    params:
+        **targets.data_parameters(),
     message:
         f"data: ingest {targets.dataset}"
     shell:
-        "{PYTHON} -m spectral_ssl data {ARGUMENTS} > {log} 2>&1"
+        "spectral_ssl data > {log} 2>&1"
 
 
 rule views:
@@ -25,8 +25,6 @@ rule views:
         targets.data(),
     output:
         targets.views(),
-    params:
-        **targets.views_parameters(),
     log:
         f"{LOGS}/views.log",
     benchmark:
@@ -35,7 +33,9 @@ rule views:
     resources:
         mem_mb=2000,
         runtime=30,
+    params:
+        **targets.views_parameters(),
     message:
         f"views: {targets.tier.views.views} views of {targets.tier.views.images} images"
     shell:
-        "{PYTHON} -m spectral_ssl views {ARGUMENTS} > {log} 2>&1"
+        "spectral_ssl views > {log} 2>&1"

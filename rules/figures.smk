@@ -9,9 +9,6 @@ for paper in targets.papers:
             targets.tables(paper),
         output:
             targets.figures(paper),
-        params:
-            paper=paper,
-            **targets.figures_parameters(paper),
         log:
             f"{LOGS}/figures/{paper}.log",
         benchmark:
@@ -20,10 +17,13 @@ for paper in targets.papers:
         resources:
             mem_mb=2000,
             runtime=30,
+        params:
+            **targets.figures_parameters(paper),
+            paper=paper,
         message:
             f"figures: {paper}"
         shell:
-            "{PYTHON} -m spectral_ssl figures {ARGUMENTS} --paper {params.paper} > {log} 2>&1"
+            "spectral_ssl figures --paper {params.paper} > {log} 2>&1"
 
 
 rule figures:

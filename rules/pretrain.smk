@@ -10,21 +10,21 @@ for batch in targets.manifest.batches.values():
             targets.data(),
         output:
             targets.batch(batch),
-        params:
-            batch=batch.id,
-            **targets.batch_parameters(batch),
         log:
             f"{LOGS}/pretrain/{batch.id}.log",
         benchmark:
             f"{BENCHMARKS}/pretrain/{batch.id}.tsv"
         threads: targets.tier.jobs.threads
         resources:
-            mem_mb=2000,
+            mem_mb=targets.tier.jobs.memory,
             runtime=targets.tier.jobs.runtime,
+        params:
+            **targets.batch_parameters(batch),
+            batch=batch.id,
         message:
             f"pretrain: {batch.id}, {len(batch.runs)} runs"
         shell:
-            "{PYTHON} -m spectral_ssl pretrain {ARGUMENTS} --batch {params.batch} > {log} 2>&1 || [ $? -eq 3 ]"
+            "spectral_ssl pretrain --batch {params.batch} > {log} 2>&1 || [ $? -eq 3 ]"
 
 
 rule pretrain:

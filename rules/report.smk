@@ -11,9 +11,6 @@ for paper in targets.papers:
             targets.figures(paper),
         output:
             targets.notebook(paper),
-        params:
-            paper=paper,
-            **targets.notebook_parameters(paper),
         log:
             f"{LOGS}/notebooks/{paper}.log",
         benchmark:
@@ -22,10 +19,13 @@ for paper in targets.papers:
         resources:
             mem_mb=2000,
             runtime=30,
+        params:
+            **targets.notebook_parameters(paper),
+            paper=paper,
         message:
             f"notebook: {paper}"
         shell:
-            "{PYTHON} -m spectral_ssl notebook {ARGUMENTS} --paper {params.paper} > {log} 2>&1"
+            "spectral_ssl notebook --paper {params.paper} > {log} 2>&1"
 
 
 rule report:
@@ -37,8 +37,6 @@ rule report:
         targets.views(),
     output:
         targets.report(),
-    params:
-        **targets.report_parameters(),
     log:
         f"{LOGS}/report.log",
     benchmark:
@@ -47,7 +45,9 @@ rule report:
     resources:
         mem_mb=2000,
         runtime=30,
+    params:
+        **targets.report_parameters(),
     message:
         "report: results/report.html"
     shell:
-        "{PYTHON} -m spectral_ssl report {ARGUMENTS} > {log} 2>&1"
+        "spectral_ssl report > {log} 2>&1"

@@ -12,9 +12,6 @@ for paper in targets.papers:
             targets.theorems(paper),
         output:
             targets.tables(paper),
-        params:
-            paper=paper,
-            **targets.tables_parameters(paper),
         log:
             f"{LOGS}/tables/{paper}.log",
         benchmark:
@@ -23,10 +20,13 @@ for paper in targets.papers:
         resources:
             mem_mb=2000,
             runtime=30,
+        params:
+            **targets.tables_parameters(paper),
+            paper=paper,
         message:
             f"tables: {paper}"
         shell:
-            "{PYTHON} -m spectral_ssl tables {ARGUMENTS} --paper {params.paper} > {log} 2>&1"
+            "spectral_ssl tables --paper {params.paper} > {log} 2>&1"
 
 
 rule tables:

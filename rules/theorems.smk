@@ -8,9 +8,6 @@ for paper in targets.papers:
             f"theorems_{paper}"
         output:
             targets.theorems(paper),
-        params:
-            paper=paper,
-            **targets.theorems_parameters(paper),
         log:
             f"{LOGS}/theorems/{paper}.log",
         benchmark:
@@ -19,10 +16,13 @@ for paper in targets.papers:
         resources:
             mem_mb=2000,
             runtime=60,
+        params:
+            **targets.theorems_parameters(paper),
+            paper=paper,
         message:
             f"theorems: check the statements of {paper}"
         shell:
-            "{PYTHON} -m spectral_ssl theorems {ARGUMENTS} --paper {params.paper} > {log} 2>&1 || [ $? -eq 4 ]"
+            "spectral_ssl theorems --paper {params.paper} > {log} 2>&1 || [ $? -eq 4 ]"
 
 
 rule theorems:

@@ -194,3 +194,5 @@ def test_seeds_needed_for_order_reach_the_power_that_they_promise(rng: np.random
     assert power(needed - 1) < 0.82
     assert seeds_needed_for_order([1.0]) is None
     assert seeds_needed_for_order([-1.0, 1.0]) is None
+    assert seeds_needed_for_order([1.0, 1.0 + 1e-12]) == 2
+    assert seeds_needed_for_order([1e-4, -1.0, 1.0]) is None

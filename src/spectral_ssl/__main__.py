@@ -15,7 +15,6 @@ from pathlib import Path
 
 from spectral_ssl.config import load_tier
 from spectral_ssl.errors import UserError
-from spectral_ssl.stages import Context
 
 STAGES = {
     "data": "ingest the tier's data set",
@@ -65,9 +64,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         k: v for k, v in vars(args).items() if k not in ("stage", "tier", "set", "root", "debug", "quiet")
     }
     try:
-        context = Context(load_tier(args.tier, args.set), args.root, args.quiet)
+        tier = load_tier(args.tier, args.set)
+        os.environ["OMP_NUM_THREADS"] = str(tier.jobs.threads)
+        from spectral_ssl.stages import Context  # only now: it imports numpy, which reads the variable once
+
+        context = Context(tier, args.root, args.quiet)
         _ = context.manifest  # refuses unknown names before anything is read or written
-        os.environ["OMP_NUM_THREADS"] = str(context.tier.jobs.threads)  # before torch or numpy wake up
         status: int = import_module(f"spectral_ssl.stages.{args.stage}").run(context, **options)
         return status
     except UserError as error:

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -124,6 +124,7 @@ class Jobs(Strict):
     threads: int = Field(
         default=1, ge=1, description="CPU threads a job uses; 1 makes results bit-reproducible."
     )
+    memory: int = Field(default=2000, ge=100, description="Memory that a pretraining job asks for, MiB.")
     runtime: int = Field(
         default=60, ge=1, description="Longest that a pretraining job may take on a cluster, minutes."
     )
@@ -233,12 +234,20 @@ def _explain_one(problem: dict[str, Any]) -> str:
 
 
 def _section(loc: list[str]) -> type[BaseModel]:
+    """The section at a place in a tier file; a method's name in recipes leads to the section that it holds."""
     model: type[BaseModel] = Tier
     for part in loc:
-        annotation = model.model_fields[part].annotation
-        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-            model = annotation
+        if part in model.model_fields:
+            model = next(_sections(model.model_fields[part].annotation), model)
     return model
+
+
+def _sections(annotation: Any) -> Iterator[type[BaseModel]]:
+    """The sections that a field's type names: itself, or inside `X | None` and `dict[str, X]`."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for inner in get_args(annotation):
+        yield from _sections(inner)
 
 
 def schema() -> dict[str, Any]:

@@ -21,15 +21,16 @@ VIEW_FILES = ("views.npy", "index.npy", "G.npz", "contact_sheet.png")
 
 @dataclass(frozen=True)
 class Layout:
-    """Paths of one tier; `root` holds `results/` and `figures/`."""
+    """Paths of one tier; `root` holds `results/` and `figures/`, and `reference/`, which is laid out alike."""
 
     tier: str
     root: Path = Path()
+    base: str = "results"
 
     @property
     def results(self) -> Path:
         """The tier's results."""
-        return self.root / "results" / self.tier
+        return self.root / self.base / self.tier
 
     @property
     def runs(self) -> Path:

@@ -8,7 +8,7 @@ with a margin.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -194,34 +194,38 @@ def seeds_needed(
     if sample.size < 2:
         return None
     ratio = margin / max(float(sample.std(ddof=1)), 1e-300)
+    return _fewest(lambda n: _equivalence_power(ratio, n, alpha), power, most)
+
+
+def seeds_needed_for_order(
+    differences: Sequence[float], *, power: float = 0.8, alpha: float = 0.05, most: int = 10_000
+) -> int | None:
+    """The seeds with which `order` would decide with probability `power`.
+
+    Takes the mean and spread of the measured paired `differences` for the true ones. None where fewer than two
+    leave the spread unknown, or where more than `most` are needed.
+    """
+    from statsmodels.stats.power import TTestPower  # half a second, so only where it is needed
+
+    sample = _sample(differences)
+    if sample.size < 2:
+        return None
+    # Beyond 100 spreads the power is 1 with two seeds, and the noncentral t's tables end.
+    effect = min(abs(float(sample.mean())) / max(float(sample.std(ddof=1)), 1e-300), 100.0)
+    return _fewest(lambda n: float(TTestPower().power(effect, nobs=n, alpha=alpha)), power, most)
+
+
+def _fewest(power_of: Callable[[int], float], power: float, most: int) -> int | None:
+    """The least n >= 2 with power_of(n) >= power, which grows with n; None beyond `most`."""
     low, high = 1, 2
-    while _equivalence_power(ratio, high, alpha) < power:
+    while power_of(high) < power:
         if high > most:
             return None
         low, high = high, 2 * high
     while high - low > 1:
         middle = (low + high) // 2
-        low, high = (low, middle) if _equivalence_power(ratio, middle, alpha) >= power else (middle, high)
+        low, high = (low, middle) if power_of(middle) >= power else (middle, high)
     return high if high <= most else None
-
-
-def seeds_needed_for_order(
-    differences: Sequence[float], *, power: float = 0.8, alpha: float = 0.05
-) -> int | None:
-    """The seeds with which `order` would decide with probability `power`.
-
-    Takes the mean and spread of the measured paired `differences` for the true ones. None where fewer than two
-    leave the spread unknown, or where the mean is zero.
-    """
-    sample = _sample(differences)
-    if sample.size < 2 or sample.mean() == 0.0:
-        return None
-    from statsmodels.stats.power import TTestPower
-
-    effect = abs(float(sample.mean())) / max(float(sample.std(ddof=1)), 1e-300)
-    if TTestPower().power(effect, nobs=2, alpha=alpha) >= power:
-        return 2
-    return math.ceil(TTestPower().solve_power(effect, nobs=None, alpha=alpha, power=power))
 
 
 def _equivalence_power(ratio: float, n: int, alpha: float) -> float:

@@ -6,7 +6,7 @@ The Snakefile builds its rules from this; nothing here knows Snakemake.
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ class Targets:
     def __init__(self, config: Mapping[str, Any], folder: Path) -> None:
         options = dict(config)
         name = str(options.pop("tier", "laptop"))
-        self.overrides = [f"{key}={canonical_value(value)}" for key, value in sorted(options.items())]
+        self.overrides = sorted(overrides(options))
         self.tier: Tier = load_tier(name, self.overrides, folder)
         self.file = name if name.endswith((".yaml", ".yml")) else str(folder / f"{name}.yaml")
         self.layout = Layout(self.tier.name)
@@ -120,7 +120,9 @@ class Targets:
     def tables_parameters(self, paper: str) -> dict[str, Any]:
         """What a paper's tables and ledger rows depend on besides their input files."""
         cells = [f"{c.experiment} {c.method} {c.seed} {c.run}" for c in self.manifest.paper_cells(paper)]
-        return {"metric": self.tier.probes.metric, "cells": cells, "code": codes.tables_code(paper)}
+        code = codes.tables_code(paper)
+        tier = self.tier
+        return {"metric": tier.probes.metric, "caption": tier.description, "cells": cells, "code": code}
 
     def figures_parameters(self, paper: str) -> dict[str, str]:
         """What a paper's figures depend on besides its tables."""
@@ -149,6 +151,15 @@ def paths(folder: Path, names: Any) -> list[str]:
 def plain(settings: Tier | RunSettings | Any) -> str:
     """Settings as text without braces, which the workflow would take for wildcards."""
     return canonical(settings).replace("{", "(").replace("}", ")")
+
+
+def overrides(values: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    """`--config` values as `key=value` with dotted keys, so that a nested one leaves its siblings alone."""
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            yield from overrides(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}={canonical_value(value)}"
 
 
 def canonical_value(value: Any) -> str:

@@ -129,11 +129,22 @@ def test_every_tier_present_is_merged_this_one_first(tmp_path: Path) -> None:
     assert len(theorems) == 3 * sum(len(paper_statements(paper)) for paper in PAPERS)
 
 
+def test_reference_results_are_merged_last_and_named_so(tmp_path: Path) -> None:
+    tree(tmp_path, "gpu")
+    (tmp_path / "reference").mkdir()
+    (tmp_path / "results" / "gpu").rename(tmp_path / "reference" / "gpu")
+    report.run(tree(tmp_path, "smoke"))
+    ledger = pd.read_csv(tmp_path / "results" / "ledger.csv")
+    assert list(dict.fromkeys(ledger["tier"])) == ["smoke", "gpu (reference)"]
+    theorems = pd.read_csv(tmp_path / "results" / "theorems.csv")
+    assert list(dict.fromkeys(theorems["tier"])) == ["smoke", "gpu (reference)"]
+
+
 def test_a_tier_that_is_not_finished_is_left_out(tmp_path: Path) -> None:
     unfinished = tree(tmp_path, "gpu")
     (unfinished.layout.tables("garrido2023") / "ledger.csv").unlink()
     context = tree(tmp_path, "smoke")
-    assert report.present(context) == ["smoke"]
+    assert [layout.tier for layout in report.present(context)] == ["smoke"]
 
 
 def test_the_ledgers_numbers_are_kept_in_the_csv_and_rounded_on_the_page(tmp_path: Path) -> None:

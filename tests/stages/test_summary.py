@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from spectral_ssl.codes import batch_code
+from spectral_ssl.codes import batch_code, theorems_code
 from spectral_ssl.config import load_tier
 from spectral_ssl.errors import UserError
 from spectral_ssl.papers import PAPERS, paper_statements
@@ -16,6 +16,9 @@ from spectral_ssl.stages import Context, summary
 
 CONFIG = Path(__file__).parents[2] / "config"
 RUN = "digits-spectral-"
+
+
+GOOD = {"verdict": "holds", "broken": False}
 
 
 @pytest.fixture
@@ -31,7 +34,7 @@ def context(tmp_path: Path) -> Context:
             write_json(context.layout.runs / run.id / "provenance.json", {"code": batch_code(batch)})
     for paper in PAPERS:
         for name in paper_statements(paper):
-            write_json(context.layout.theorem(paper, name), {"verdict": "holds", "broken": False})
+            write_json(context.layout.theorem(paper, name), {**GOOD, "code": theorems_code(paper)})
     return context
 
 
@@ -72,7 +75,9 @@ def test_a_diverged_run_is_named(context: Context, capsys: pytest.CaptureFixture
 def test_a_failed_or_broken_check_is_named(
     context: Context, check: dict[str, object], status: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    write_json(context.layout.theorem("haochen2021", "cheeger"), check)
+    write_json(
+        context.layout.theorem("haochen2021", "cheeger"), {**check, "code": theorems_code("haochen2021")}
+    )
     assert summary.run(context) == status
     assert ("failed checks (1): haochen2021/cheeger" in capsys.readouterr().out) == (status == 2)
 
@@ -82,10 +87,12 @@ def test_results_of_other_code_are_named_and_no_failure(
 ) -> None:
     folder = a_run(context)
     write_json(folder / "provenance.json", {"code": "0123456789abcdef"})
+    write_json(context.layout.theorem("haochen2021", "cheeger"), {**GOOD, "code": "0123456789abcdef"})
     assert summary.run(context) == 0
     line = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("out of date"))
-    assert line.startswith("out of date (1 runs made by other code than this checkout's)")
+    assert line.startswith("out of date (2 made by other code than this checkout's)")
     assert folder.name in line
+    assert "haochen2021/cheeger" in line
 
 
 def test_before_the_first_run_it_says_what_to_do(tmp_path: Path) -> None:

@@ -31,7 +31,7 @@ training:
 levels: {epochs: [1], mu: [3], embedding_dim: [8], projector: [16-d], invariance: [25]}
 views: {images: 12, views: 2}
 probes: {names: [few1], draws: 2, metric: few1}
-theorems: {instances: 2, seed: 0}
+theorems: {instances: null, seed: 0}
 jobs: {threads: 1}
 recipes:
   simsiam: {optimiser: {name: adamw, learning_rate: 1.0e+30, weight_decay: 0, warmup_epochs: 0}}

@@ -13,6 +13,17 @@ if TYPE_CHECKING:
 
 PROBES = ("linear", "lbfgs", "knn", "rank", "few1", "few5", "few10")
 _FEW = re.compile(r"few([1-9][0-9]*)")
+_ACCURACIES = {"linear": ("linear_last", "linear_best"), "lbfgs": ("lbfgs",), "knn": ("knn",), "rank": ()}
+
+
+def measured_names(probes: Sequence[str]) -> list[str]:
+    """The accuracies on test images that these probes, and the online one, measure; UserError for an unknown probe."""
+    names = ["online"]
+    for probe in probes:
+        if probe not in PROBES and not _FEW.fullmatch(probe):
+            raise unknown("probe", probe, PROBES)
+        names += _ACCURACIES.get(probe, (probe,))
+    return names
 
 
 def evaluate_features(

@@ -21,6 +21,7 @@ from typing import Any
 import pandas as pd
 
 from spectral_ssl.papers import PAPERS, read
+from spectral_ssl.papers.manifest import projector
 from spectral_ssl.papers.measure import select
 from spectral_ssl.stages import Context
 from spectral_ssl.stats import (
@@ -141,8 +142,8 @@ def _analogue(evidence: Evidence, keys: Mapping[str, Any], grid: Mapping[str, An
         return None
     spec, tier = grid["analogue"], evidence.context.tier
     where: dict[str, Any] = {"experiment": spec["experiment"]}
-    if "by" in spec:
-        where[spec["by"]] = keys[spec["by"]]
+    for name in spec.get("by", []):
+        where[name] = spec.get("levels", {}).get(keys[name], keys[name])
     for factor, printed_levels in grid.get("across", {}).items():
         ours = getattr(tier.levels, factor)
         rank = printed_levels.index(keys[factor])
@@ -159,6 +160,8 @@ def _analogue(evidence: Evidence, keys: Mapping[str, Any], grid: Mapping[str, An
     runs = [evidence.context.manifest.runs[run] for run in rows["run"]]
     wanted = {"dataset": keys.get("dataset", protocol.get("dataset")), **protocol}
     wanted |= {factor: keys[factor] for factor in grid.get("across", {})}
+    if "projector" in keys:
+        wanted["projector"] = projector(keys["projector"], keys["embedding_dim"])
     comparable = metric in rows and all(
         getattr(run, name, run.hyperparameters.get(name)) == value
         for run in runs
@@ -287,7 +290,7 @@ def _from_checks(evidence: Evidence, names: list[str]) -> dict[str, Any]:
     if not names:
         return {}
     checks = [evidence.theorems[name] for name in names]
-    if any(check["control_verdict"] == "holds" for check in checks):
+    if any(check["control_verdict"] != "fails" for check in checks):
         verdict = "inconclusive"
     elif any(check["verdict"] != "holds" for check in checks):
         verdict = "differs"

@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict
 from spectral_ssl.config import Optimiser, Recipe, Tier, canonical
 from spectral_ssl.data.sources import reader_module
 from spectral_ssl.errors import unknown
+from spectral_ssl.evaluate import measured_names
 from spectral_ssl.losses.registry import get_loss
 from spectral_ssl.models.specification import parse_head
 from spectral_ssl.models.table import encoder_entry
@@ -109,6 +110,9 @@ def build(tier: Tier) -> Manifest:
     """Resolve every experiment of every paper at a tier. Raises UserError for a name that no table knows."""
     reader_module(tier.data.name)
     encoder_entry(tier.training.encoder)
+    measured = measured_names(tier.probes.names)
+    if tier.probes.metric not in measured:
+        raise unknown("metric of these probes", tier.probes.metric, measured)
     for method in tier.recipes:
         if method not in read("methods.yaml"):
             raise unknown("method in recipes", method, read("methods.yaml"))
@@ -173,11 +177,11 @@ def resolve(tier: Tier, method: str, settings: dict[str, Any], seed: int) -> Run
             values[key] = value
         else:
             raise unknown("setting", key, values)
-    values["projector"] = _projector(values["projector"], values["embedding_dim"])
+    values["projector"] = projector(values["projector"], values["embedding_dim"])
     return RunSettings(**values, hyperparameters=hyperparameters)
 
 
-def _projector(spec: str, embedding_dim: int) -> str:
+def projector(spec: str, embedding_dim: int) -> str:
     """A projector's name with its hidden widths in numbers, so that d-d-d and 256-256-d are one at d = 256."""
     parse_head(spec, embedding_dim, embedding_dim)  # refuses what cannot be, whatever the encoder's width
     *hidden, last = spec.split("-")

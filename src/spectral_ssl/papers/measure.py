@@ -13,6 +13,7 @@ from spectral_ssl.provenance import read_json
 from spectral_ssl.stages import Context
 from spectral_ssl.stats import mean_interval
 
+RANKS = ("embedding_effective_rank_centred", "representation_effective_rank_centred")
 FACTORS = ("epochs", "mu", "embedding_dim", "projector", "invariance")
 
 
@@ -25,8 +26,10 @@ def measurements(context: Context, paper: str) -> pd.DataFrame:
     rows = [_row(context, context.manifest, cell) for cell in context.manifest.paper_cells(paper)]
     frame = pd.DataFrame(rows)
     metric = context.tier.probes.metric
-    if metric in frame:
-        frame.insert(list(frame.columns).index("status") + 1, "accuracy", 100 * frame[metric])
+    for column in (metric, *RANKS):  # there even if every run diverged
+        if column not in frame:
+            frame[column] = float("nan")
+    frame.insert(list(frame.columns).index("status") + 1, "accuracy", 100 * frame[metric])
     return frame
 
 

@@ -23,9 +23,10 @@ from spectral_ssl.theorems.check import COLUMNS as THEOREM_COLUMNS
 def run(context: Context) -> int:
     """Write results/ledger.csv, results/theorems.csv and results/report.html (self-contained, no network)."""
     results = context.root / "results"
-    tiers = present(context)
-    ledger = pd.concat([_ledger(Layout(tier, context.root)) for tier in tiers], ignore_index=True)
-    theorems = [row for tier in tiers for row in _theorems(Layout(tier, context.root))]
+    layouts = present(context)
+    tiers = [_label(layout) for layout in layouts]
+    ledger = pd.concat([_ledger(layout) for layout in layouts], ignore_index=True)
+    theorems = [row for layout in layouts for row in _theorems(layout)]
     write_csv(results / "ledger.csv", ledger)
     frame = pd.DataFrame(theorems, columns=["tier", *THEOREM_COLUMNS, "title", "control"])
     write_csv(results / "theorems.csv", frame[["tier", *THEOREM_COLUMNS]])
@@ -52,23 +53,25 @@ def run(context: Context) -> int:
     return 0
 
 
-def present(context: Context) -> list[str]:
-    """The tiers whose ledgers lie in results/, this one first, then the others by name."""
-    folder = context.root / "results"
-    found = {path.parts[-4] for path in folder.glob("*/tables/*/ledger.csv")}
-    complete = sorted(
-        tier
-        for tier in found
-        if all((Layout(tier, context.root).tables(p) / "ledger.csv").is_file() for p in PAPERS)
-    )
-    return [context.tier.name, *(tier for tier in complete if tier != context.tier.name)]
+def present(context: Context) -> list[Layout]:
+    """What there is to merge: this tier first, then other tiers in results/, then those in reference/."""
+    found = []
+    for base in ("results", "reference"):
+        for folder in sorted((context.root / base).glob("*/tables")):
+            layout = Layout(folder.parent.name, context.root, base)
+            if all((layout.tables(paper) / "ledger.csv").is_file() for paper in PAPERS):
+                found.append(layout)
+    return sorted(found, key=lambda layout: layout != context.layout)
+
+
+def _label(layout: Layout) -> str:
+    return layout.tier if layout.base == "results" else f"{layout.tier} ({layout.base})"
 
 
 def _ledger(layout: Layout) -> pd.DataFrame:
-    parts = [
-        pd.read_csv(layout.tables(paper) / "ledger.csv", dtype=str, keep_default_na=False) for paper in PAPERS
-    ]
-    return pd.concat(parts, ignore_index=True)
+    files = [layout.tables(paper) / "ledger.csv" for paper in PAPERS]
+    parts = [pd.read_csv(file, dtype=str, keep_default_na=False) for file in files]
+    return pd.concat(parts, ignore_index=True).assign(tier=_label(layout))
 
 
 def _theorems(layout: Layout) -> list[dict[str, Any]]:
@@ -77,7 +80,12 @@ def _theorems(layout: Layout) -> list[dict[str, Any]]:
         check = read_json(path)
         row = {name: check[name] for name in THEOREM_COLUMNS}
         rows.append(
-            {"tier": layout.tier, **row, "title": check["text"]["title"], "control": check["text"]["control"]}
+            {
+                "tier": _label(layout),
+                **row,
+                "title": check["text"]["title"],
+                "control": check["text"]["control"],
+            }
         )
     return rows
 

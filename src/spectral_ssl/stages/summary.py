@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from spectral_ssl.codes import batch_code
+from spectral_ssl.codes import batch_code, theorems_code
 from spectral_ssl.errors import UserError
 from spectral_ssl.papers import PAPERS, paper_statements
 from spectral_ssl.papers.ledger import counts
@@ -16,7 +16,7 @@ BAD = 2
 
 def run(context: Context) -> int:
     """Print the summary; exits 2 if a run of this tier diverged or a check failed."""
-    root, layout = context.root, context.layout
+    root = context.root
     path = root / "results" / "ledger.csv"
     if not path.is_file():
         raise UserError(f"{path} is not there; run `snakemake --config tier={context.tier.name}` first")
@@ -26,7 +26,20 @@ def run(context: Context) -> int:
     print(f"ledger of tier {context.tier.name}, {len(ours)} entries:")
     for verdict, count in counts(ours).items():
         print(f"  {count:5d} {verdict}")
-    diverged, stale = [], []
+    diverged, failed, stale = _inspect(context)
+    if failed:
+        print(f"failed checks ({len(failed)}): {', '.join(failed)}")
+    if stale:
+        print(f"out of date ({len(stale)} made by other code than this checkout's): {_first(stale)}")
+    if diverged:
+        print(f"diverged ({len(diverged)} runs): {', '.join(diverged)}")
+    return BAD if diverged or failed else 0
+
+
+def _inspect(context: Context) -> tuple[list[str], list[str], list[str]]:
+    """Runs that diverged, checks that failed, and results of either kind whose code has changed since."""
+    layout = context.layout
+    diverged, failed, stale = [], [], []
     for batch in context.manifest.batches.values():
         code = batch_code(batch)
         for run in batch.runs:
@@ -39,18 +52,21 @@ def run(context: Context) -> int:
                 diverged.append(run.id)
             if read_json(folder / "provenance.json")["code"] != code:
                 stale.append(run.id)
-    failed = [
-        f"{paper}/{name}"
-        for paper in PAPERS
-        for name in paper_statements(paper)
-        if (check := read_json(layout.theorem(paper, name)))["verdict"] == "fails" or check["broken"]
-    ]
-    if failed:
-        print(f"failed checks ({len(failed)}): {', '.join(failed)}")
-    if stale:
-        print(
-            f"out of date ({len(stale)} runs made by other code than this checkout's): {', '.join(stale[:5])} ..."
-        )
-    if diverged:
-        print(f"diverged ({len(diverged)} runs): {', '.join(diverged)}")
-    return BAD if diverged or failed else 0
+    for paper in PAPERS:
+        code = theorems_code(paper)
+        for name in paper_statements(paper):
+            path = layout.theorem(paper, name)
+            if not path.is_file():
+                raise UserError(
+                    f"{path} is not there; run `snakemake --config tier={context.tier.name}` again"
+                )
+            check = read_json(path)
+            if check["verdict"] == "fails" or check["broken"]:
+                failed.append(f"{paper}/{name}")
+            if check["code"] != code:
+                stale.append(f"{paper}/{name}")
+    return diverged, failed, stale
+
+
+def _first(names: list[str], most: int = 5) -> str:
+    return ", ".join(names[:most]) + (" ..." if len(names) > most else "")

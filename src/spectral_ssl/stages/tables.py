@@ -15,6 +15,10 @@ from spectral_ssl.stages import Context
 from spectral_ssl.targets import products
 
 FORMAT = "%.6g"
+LATEX = str.maketrans(
+    {mark: f"\\{mark}" for mark in "&%$#_{}"}
+    | {"±": "$\\pm$", "^": "\\textasciicircum{}", "~": "\\textasciitilde{}", "\\": "\\textbackslash{}"}
+)
 
 
 def run(context: Context, paper: str) -> int:
@@ -51,6 +55,4 @@ def _write(stem: Path, table: Table, words: dict[str, str], tier: str) -> None:
 def _latex(value: object) -> str:
     """Text with LaTeX's special characters escaped."""
     text = "" if value is None or value != value else str(value)
-    for mark in "&%$#_{}":
-        text = text.replace(mark, f"\\{mark}")
-    return text.replace("±", "$\\pm$").replace("^", "\\textasciicircum{}")
+    return text.translate(LATEX)

@@ -15,6 +15,7 @@ from spectral_ssl.papers.inputs import Inputs, Table
 from spectral_ssl.papers.measure import summarise, text
 
 BLIND = 1e-6  # a loss is blind to a change that moves it by less than this, relative
+DIVERGED = {"measured": "diverged"}
 IMPOSED = 1e-6  # a norm is imposed where its coefficient of variation is below this
 
 
@@ -50,7 +51,7 @@ def table1(inputs: Inputs) -> Table:
     for column, method in enumerate(marks["columns"]):
         measured = [_measure(inputs, run) for run in frame[frame["method"] == method]["run"]]
         for mark, printed in marks["rows"].items():
-            found = _judge(mark, printed[column], measured, marks["tolerance"]) if measured else {}
+            found = _judge(mark, printed[column], measured, marks["tolerance"]) if measured else DIVERGED
             rows.append(
                 {"method": method, "label": method_label(method), "mark": mark, "printed": printed[column]}
                 | {"n": len(measured)}
