@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
@@ -66,7 +66,6 @@ class Evidence:
     frame: pd.DataFrame
     theorems: Mapping[str, Mapping[str, Any]]
     marks: pd.DataFrame | None = None
-    rows: list[dict[str, Any]] = field(default_factory=list)
 
     def row(
         self, entry: str, kind: str, location: str, printed: Any, rule: str, **found: Any

@@ -1,13 +1,15 @@
-"""Stage `notebook`: run a paper's notebook with papermill and write it as HTML."""
+"""Stage `notebook`: run a paper's notebook with papermill and write it as HTML that needs no network."""
 
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from pathlib import Path
 
 import nbformat
 import papermill
+from latex2mathml.converter import convert
 from nbclient.exceptions import DeadKernelError
 from nbconvert import HTMLExporter
 
@@ -17,6 +19,8 @@ from spectral_ssl.provenance import write_text
 from spectral_ssl.stages import Context
 
 NOTEBOOKS = Path(__file__).parents[3] / "notebooks"
+FORMULA = re.compile(r"\$\$(.+?)\$\$|\$(.+?)\$", re.DOTALL)
+FROM_NETWORK = re.compile(r'<(script|link)\b[^>]*\b(?:src|href)="https?://[^>]*>(?:\s*</script>)?')
 
 
 def run(context: Context, paper: str) -> int:
@@ -28,12 +32,12 @@ def run(context: Context, paper: str) -> int:
         papermill.execute_notebook(
             NOTEBOOKS / f"{paper}.ipynb",
             part,
-            parameters={"tier": context.tier.name, "paper": paper, "root": os.fspath(context.root.resolve())},
+            parameters={"tier": context.tier.name, "paper": paper},
+            cwd=os.fspath(context.root),
             progress_bar=False,
             kernel_name="python3",  # that of this environment: jupyter prefers it inside a virtual environment
         )
-        body, _ = HTMLExporter(template_name="classic").from_notebook_node(nbformat.read(part, 4))
-        write_text(stem.with_suffix(".html"), body)
+        write_text(stem.with_suffix(".html"), as_html(nbformat.read(part, 4)))
         shutil.move(part, stem.with_suffix(".ipynb"))
     except papermill.PapermillExecutionError as error:
         raise UserError(
@@ -44,3 +48,17 @@ def run(context: Context, paper: str) -> int:
             f"notebooks/{paper}.ipynb: its kernel died, out of memory perhaps; run it again alone"
         ) from None
     return 0
+
+
+def as_html(notebook: nbformat.NotebookNode) -> str:
+    """An executed notebook as a page: text and outputs without code, formulas as MathML, no request leaves it."""
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            cell.source = FORMULA.sub(_mathml, cell.source)
+    exporter = HTMLExporter(template_name="classic", exclude_input=True, exclude_output_prompt=True)
+    return FROM_NETWORK.sub("", exporter.from_notebook_node(notebook)[0])
+
+
+def _mathml(formula: re.Match[str]) -> str:
+    display, inline = formula.groups()
+    return convert(display or inline, display="block" if display else "inline")

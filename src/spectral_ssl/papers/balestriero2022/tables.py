@@ -98,7 +98,12 @@ def closed_form(inputs: Inputs) -> Table:
             f"{probe.removeprefix('few')} labels a class": f"{100 * probes[probe]:.1f}" for probe in few
         }
         shown.append(
-            {"solution": name, "loss": f"{loss:.4g}", "rank of Z": f"{measured['rank']:.1f}", **accuracies}
+            {
+                "solution": name,
+                "loss": f"{loss:.4g}" if loss == loss else "",
+                "rank of Z": f"{measured['rank']:.1f}",
+                **accuracies,
+            }
         )
     return Table(pd.DataFrame(rows), pd.DataFrame(shown))
 
@@ -140,6 +145,7 @@ def correspondences(inputs: Inputs) -> Table:
             }
         )
     tidy = pd.DataFrame(rows)
-    labels = {method: method_label(method) for method in set(tidy["method"]) & set(read("methods.yaml"))}
-    shown = tidy.assign(method=tidy["method"].replace(labels)).drop(columns=["arrow", "measured"])
+    known = read("methods.yaml")
+    labels = [method_label(name) if name in known else name.upper() for name in tidy["method"]]
+    shown = tidy.assign(method=labels).drop(columns=["arrow", "measured"])
     return Table(tidy, shown)

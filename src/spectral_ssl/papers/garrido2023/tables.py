@@ -31,7 +31,7 @@ def figure1(inputs: Inputs) -> Table:
     shown = pd.DataFrame(
         [
             {"method": label, "projector": projector}
-            | {f"d = {row['embedding_dim']}": text(row, "accuracy") for row in group.to_dict("records")}
+            | {f"d = {row['embedding_dim']:g}": text(row, "accuracy") for row in group.to_dict("records")}
             for (label, projector), group in tidy.groupby(["label", "projector"], sort=False)
         ]
     )

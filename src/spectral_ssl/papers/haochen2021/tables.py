@@ -21,7 +21,7 @@ def table1(inputs: Inputs) -> Table:
         [
             {
                 "method": method_label(str(method)),
-                **{f"{row['epochs']} epochs": text(row, "accuracy") for row in group.to_dict("records")},
+                **{f"{row['epochs']:g} epochs": text(row, "accuracy") for row in group.to_dict("records")},
                 **dict(
                     zip(
                         [f"printed {n}" for n in printed["across"]["epochs"]],
