@@ -12,7 +12,8 @@ import pytest
 
 from spectral_ssl.config import load_tier
 from spectral_ssl.papers import PAPERS, paper_statements
-from spectral_ssl.papers.ledger import Evidence, ledger
+from spectral_ssl.papers.evidence import Evidence
+from spectral_ssl.papers.ledger import ledger
 from spectral_ssl.papers.manifest import Cell
 from spectral_ssl.papers.measure import measurements
 from spectral_ssl.provenance import write_json

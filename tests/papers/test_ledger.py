@@ -10,7 +10,8 @@ import pandas as pd
 import pytest
 
 from spectral_ssl.papers import paper_statements, read
-from spectral_ssl.papers.ledger import COLUMNS, NOT_RUN, VERDICTS, counts
+from spectral_ssl.papers.evidence import COLUMNS, NOT_RUN, VERDICTS
+from spectral_ssl.papers.ledger import counts
 from spectral_ssl.papers.manifest import Cell
 
 PRINTED_COLUMNS = (

@@ -8,8 +8,9 @@ import pytest
 
 from spectral_ssl.config import load_tier
 from spectral_ssl.papers import PAPERS, method_label, paper_statements, read
-from spectral_ssl.papers.ledger import check_complete, printed_cells
+from spectral_ssl.papers.ledger import check_complete
 from spectral_ssl.papers.manifest import build
+from spectral_ssl.papers.printed import printed_cells
 
 CLAIMS = [(paper, entry) for paper in PAPERS for entry in read(f"{paper}/claims.yaml")]
 

@@ -14,7 +14,7 @@ import pytest
 
 from spectral_ssl.config import load_tier
 from spectral_ssl.papers import PAPERS, paper_statements
-from spectral_ssl.papers.ledger import COLUMNS
+from spectral_ssl.papers.evidence import COLUMNS
 from spectral_ssl.provenance import write_json, write_text
 from spectral_ssl.stages import Context, report
 from spectral_ssl.targets import products

@@ -12,7 +12,7 @@ import pytest
 from spectral_ssl.config import load_tier
 from spectral_ssl.layout import FIGURE_FORMATS, TABLE_FORMATS
 from spectral_ssl.papers import PAPERS, paper_statements
-from spectral_ssl.papers.ledger import COLUMNS, VERDICTS
+from spectral_ssl.papers.evidence import COLUMNS, VERDICTS
 from spectral_ssl.provenance import write_json
 from spectral_ssl.stages import Context, data, figures, tables, views
 from spectral_ssl.stages.tables import write_csv

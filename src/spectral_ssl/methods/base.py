@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
+from spectral_ssl.losses import get_loss
 from spectral_ssl.losses.terms import Terms
 from spectral_ssl.models.encoders import get_encoder
+from spectral_ssl.models.heads import get_head
 
 if TYPE_CHECKING:
     from spectral_ssl.papers.manifest import RunSettings
@@ -27,7 +30,7 @@ class Step:
     embeddings: tuple[Tensor, Tensor]
 
 
-class Method(nn.Module):
+class Method(nn.Module, ABC):
     """Base class. The two views go through the networks separately, each with its own batch-norm statistics
     (as in the papers' code), in `precision` under autocast; losses see float32 or wider.
     """
@@ -38,6 +41,9 @@ class Method(nn.Module):
         super().__init__()
         self.encoder = get_encoder(run.encoder, image_size, channels, generator=generator)
         self.representation_dim = int(self.encoder.output_dim)  # type: ignore[arg-type]
+        self.head = get_head(run.projector, self.representation_dim, run.embedding_dim, generator=generator)
+        self.loss = get_loss(run.loss)
+        self.hyperparameters = dict(run.hyperparameters)
         self.mixed = run.precision == "bfloat16"
 
     def autocast(self, device: torch.device) -> torch.autocast:
@@ -50,9 +56,10 @@ class Method(nn.Module):
             return self.encoder(images).float()
 
     def embed(self, images: Tensor) -> Tensor:
-        """Images (B, C, H, W) to embeddings (B, K), float32."""
-        raise NotImplementedError
+        """Images (B, C, H, W) to embeddings (B, K), the head's output, float32."""
+        with self.autocast(images.device):
+            return self.head(self.encoder(images)).float()
 
+    @abstractmethod
     def step(self, view1: Tensor, view2: Tensor) -> Step:
         """The loss terms of a batch of two views, each (B, C, H, W)."""
-        raise NotImplementedError

@@ -12,7 +12,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from spectral_ssl import __version__
 from spectral_ssl.layout import Layout
 from spectral_ssl.papers import PAPERS
-from spectral_ssl.papers.ledger import COLUMNS, VERDICTS, counts
+from spectral_ssl.papers.evidence import COLUMNS, VERDICTS
+from spectral_ssl.papers.ledger import counts
 from spectral_ssl.provenance import read_json, write_text
 from spectral_ssl.stages import Context
 from spectral_ssl.stages.tables import write_csv

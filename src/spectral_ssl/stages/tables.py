@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pandas as pd
 
+from spectral_ssl.papers.evidence import Evidence
 from spectral_ssl.papers.inputs import Inputs, Table
-from spectral_ssl.papers.ledger import Evidence, ledger
+from spectral_ssl.papers.ledger import ledger
 from spectral_ssl.papers.manifest import check_papers
 from spectral_ssl.provenance import write_text
 from spectral_ssl.stages import Context

@@ -1,0 +1,61 @@
+"""What a ledger row rests on, and its columns."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from spectral_ssl.stages import Context
+
+COLUMNS = [
+    "paper",
+    "entry",
+    "kind",
+    "location",
+    "printed",
+    "measured",
+    "spread",
+    "ci_low",
+    "ci_high",
+    "margin",
+    "seeds",
+    "seeds_needed",
+    "protocol",
+    "tier",
+    "dataset",
+    "rule",
+    "verdict",
+]
+VERDICTS = ("holds", "differs", "inconclusive", "not run at this tier", "underspecified")
+NOT_RUN = "not run at this tier"
+
+
+@dataclass
+class Evidence:
+    """What a ledger row rests on."""
+
+    context: Context
+    paper: str
+    frame: pd.DataFrame
+    theorems: Mapping[str, Mapping[str, Any]]
+    marks: pd.DataFrame | None = None
+
+    def row(
+        self, entry: str, kind: str, location: str, printed: Any, rule: str, **found: Any
+    ) -> dict[str, Any]:
+        """A ledger row with every column; what was not found is empty."""
+        values = {
+            "paper": self.paper,
+            "entry": entry,
+            "kind": kind,
+            "location": location,
+            "printed": printed,
+            "rule": rule,
+            "tier": self.context.tier.name,
+            "dataset": self.context.tier.data.slug,
+            "verdict": NOT_RUN,
+        } | found
+        return {column: values.get(column) for column in COLUMNS}
