@@ -60,7 +60,8 @@ def _watch(process: psutil.Process, peak: list[float]) -> None:
 
 
 def jobs(output: str) -> Counter[str]:
-    """How many jobs of each stage a run or dry run lists."""
+    """How many jobs of each stage a run or dry run lists; a dry run lists them twice."""
+    output = output[output.rfind("Job stats:") :]
     found = re.findall(
         r"^(data|views|pretrain|theorems|tables|figures|notebook|report)(?:_\S+)?\s+(\d+)$", output, re.M
     )

@@ -183,3 +183,20 @@ def test_readers_make_the_data_stale_and_not_the_batches(stale: Callable[..., se
     assert "data" in found
     assert found & METHODS == set()  # batches follow the data's bytes, which are their input
     assert "data" not in stale("data/folder.py")
+
+
+def test_checks_depend_on_the_losses_that_they_name() -> None:
+    named = {paper: codes.theorems_code(paper) for paper in PAPERS}
+    # HaoChen et al.'s checks name the spectral loss only, as a string that a table resolves.
+    assert "spectral" in provenance.strings("spectral_ssl.theorems.haochen2021.network")
+    assert "spectral_ssl.losses.spectral" not in provenance.import_closure(
+        ["spectral_ssl.theorems.haochen2021.network"]
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            provenance, "_meaning", lambda module: "x" if module == "spectral_ssl.losses.spectral" else module
+        )
+        edited = codes.theorems_code("haochen2021")
+        patch.setattr(provenance, "_meaning", lambda module: module)
+        assert codes.theorems_code("haochen2021") != edited
+    assert {paper: codes.theorems_code(paper) for paper in PAPERS} == named

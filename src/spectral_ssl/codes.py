@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from spectral_ssl.data.sources import reader_module
-from spectral_ssl.losses.registry import get_loss
+from spectral_ssl.losses.registry import get_loss, loss_names
 from spectral_ssl.methods.table import METHODS
 from spectral_ssl.models.table import encoder_entry
-from spectral_ssl.provenance import code_hash
+from spectral_ssl.provenance import code_hash, import_closure, strings
 from spectral_ssl.theorems.check import MODULES
 
 if TYPE_CHECKING:
@@ -34,9 +34,12 @@ def batch_code(batch: Batch) -> str:
 
 
 def theorems_code(paper: str) -> str:
-    """The hash of the code of a paper's checks."""
+    """The hash of the code of a paper's checks, the losses that they name among it."""
     modules = [f"spectral_ssl.theorems.{name}" for name in MODULES if name.startswith(f"{paper}.")]
-    return code_hash(["spectral_ssl.theorems.check", *modules])
+    ours = [module for module in import_closure(modules) if module.startswith("spectral_ssl.theorems.")]
+    named = set(loss_names()) & set().union(*map(strings, ours))
+    losses = {get_loss(name).module for name in named}
+    return code_hash(["spectral_ssl.theorems.check", *modules, *losses])
 
 
 def tables_code(paper: str) -> str:

@@ -30,11 +30,22 @@ def code_hash(modules: Iterable[str], texts: Iterable[str] = (), picked: Iterabl
     and what they name is not followed, so that adding a line to one changes nothing: `modules` and `picked`
     hold what a job took from them. `texts` are package data files (`papers/x.yaml`) whose parsed content counts.
     """
-    closure = sorted(set().union(*(_closure(module) for module in modules)))
+    closure = import_closure(modules)
     parts = [f"{module} {_meaning(module)}" for module in closure if not module.endswith(".table")]
     parts += [repr(entry) for entry in picked]
     parts += [f"{text} {_text_meaning(PACKAGE / text)}" for text in sorted(texts)]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+
+
+def import_closure(modules: Iterable[str]) -> list[str]:
+    """The modules and all of this package's that they import, sorted."""
+    return sorted(set().union(*(_closure(module) for module in modules)))
+
+
+def strings(module: str) -> set[str]:
+    """The string constants in a module's code: the names that it may look up in a table."""
+    constants = (node for node in ast.walk(_tree(module)) if isinstance(node, ast.Constant))
+    return {node.value for node in constants if isinstance(node.value, str)}
 
 
 @cache

@@ -27,9 +27,8 @@ from spectral_ssl.data.archive import Member, members, shown
 from spectral_ssl.data.sources import SPLITS, Source, first_per_class, sha256_of
 from spectral_ssl.errors import UserError
 
-MAX_PIXELS = (
-    2**26
-)  # an image of this many decodes to 200 MB; below Pillow's own limit, where it would only warn
+# An image of this many decodes to 200 MB; below Pillow's own limit, where it would only warn.
+MAX_PIXELS = 2**26
 _FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP", "TIFF", "PPM")  # no formats that run another program
 _SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".pbm"}
 _GREY = {"1", "L", "LA"}
