@@ -100,6 +100,9 @@ class Probes(Strict):
     """What a trained encoder is measured by."""
 
     names: list[str] = Field(description="Probes: linear, lbfgs, knn, few<labels a class>.", min_length=1)
+    augmented: bool = Field(
+        default=False, description="Crop and flip training images anew in each epoch of the probe `linear`."
+    )
     draws: int = Field(ge=2, description="Label draws the few-label accuracy is averaged over.")
     metric: str = Field(
         description="The accuracy that orders and figures are judged on, e.g. few5 or linear_last."

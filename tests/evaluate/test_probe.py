@@ -155,3 +155,28 @@ def test_impossible_settings() -> None:
         linear_lbfgs(*data, l2=0.0)
     with pytest.raises(UserError, match="1 epoch and a batch of 1 or more; found 0 and 256"):
         linear_sgd(*data, seed=0, epochs=0)
+
+
+def test_sgd_trains_on_features_drawn_anew_each_epoch() -> None:
+    train_x, train_y, test_x, test_y = blobs(6.0)
+    calls = []
+
+    def same() -> torch.Tensor:
+        calls.append(len(calls))
+        return torch.as_tensor(train_x)
+
+    fixed = linear_sgd(train_x, train_y, test_x, test_y, seed=0, epochs=5)
+    assert linear_sgd(train_x, train_y, test_x, test_y, seed=0, epochs=5, resampled=same) == fixed
+    assert calls == [0, 1, 2, 3, 4]
+    noise = torch.Generator().manual_seed(0)
+    blind = linear_sgd(
+        train_x,
+        train_y,
+        test_x,
+        test_y,
+        seed=0,
+        epochs=5,
+        resampled=lambda: torch.randn(train_x.shape, generator=noise),
+    )
+    assert fixed.last > 0.95
+    assert blind.last < 0.7

@@ -51,6 +51,7 @@ CHANGED: dict[str, Any] = {
     "optimiser": {"name": "sgd", "learning_rate": 1.0, "weight_decay": 0.0, "warmup_epochs": 0.0},
     "probes": ["knn"],
     "draws": 3,
+    "augmented_probe": True,
     "threads": 2,
     "seed": 1,
 }

@@ -196,3 +196,28 @@ def test_what_cannot_be_is_refused_before_anything_trains(
 def test_a_batch_of_the_whole_data_set_trains(place: Place, settings: Settings, digits: Dataset) -> None:
     run = settings(batch_size=100, epochs=1)
     assert run_batch([run], digits, place, device=CPU)[0]["status"] == "finished"
+
+
+def test_the_augmented_linear_probe_sees_new_crops_each_epoch_and_leaves_the_others_alone(
+    digits: Dataset, settings: Callable[..., RunSettings], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn = []
+    original = job.linear_sgd
+
+    def watched(*data: Any, resampled: Callable[[], Any], **options: Any) -> Any:
+        drawn.extend([resampled(), resampled()])
+        return original(*data, resampled=resampled, **options)
+
+    monkeypatch.setattr(job, "linear_sgd", watched)
+    found = {}
+    for augmented in (False, True):
+        run = settings(probes=["linear", "knn"], augmented_probe=augmented)
+        where = Place(tmp_path / "runs", tmp_path / "scratch", "code", "0" * 64)
+        run_batch([run], digits, where, device=torch.device("cpu"))
+        found[augmented] = read_json(tmp_path / "runs" / run.id / "probe.json")
+    assert len(drawn) == 2
+    assert drawn[0].shape == (100, 64)
+    assert not torch.equal(drawn[0], drawn[1])
+    assert found[True]["knn"] == found[False]["knn"]
+    assert found[True]["linear_train"] != found[False]["linear_train"]
+    assert found[True].keys() == found[False].keys()

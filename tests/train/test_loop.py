@@ -13,7 +13,7 @@ from torch import Tensor
 
 from spectral_ssl.losses import get_loss, loss_names
 from spectral_ssl.losses.terms import Terms
-from spectral_ssl.methods import joint_embedding
+from spectral_ssl.methods import base
 from spectral_ssl.papers.manifest import RunSettings
 from spectral_ssl.train import checkpoint, loop
 from spectral_ssl.train.loop import Images, Row, Trained, embed, generator_for, represent, train
@@ -60,7 +60,7 @@ def spoil(monkeypatch: pytest.MonkeyPatch, at: int, change: Callable[[Terms, Ten
 
         return loss
 
-    monkeypatch.setattr(joint_embedding, "get_loss", get)
+    monkeypatch.setattr(base, "get_loss", get)
     return calls
 
 

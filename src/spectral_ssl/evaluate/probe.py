@@ -1,8 +1,8 @@
-"""Linear probes on fixed features. Accuracies are fractions in [0, 1]."""
+"""Linear probes. Accuracies are fractions in [0, 1]."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from spectral_ssl.errors import UserError
-from spectral_ssl.evaluate.features import Array, accuracy, as_split
+from spectral_ssl.evaluate.features import Array, accuracy, as_features, as_split
 
 
 @dataclass(frozen=True)
@@ -53,13 +53,17 @@ def linear_sgd(
     weight_decay: float = 0.0,
     batch_size: int = 256,
     milestones: Sequence[int] = (60, 80),
+    resampled: Callable[[], Array] | None = None,
 ) -> SgdProbe:
-    """The linear evaluation of HaoChen et al. 2021 on fixed features: softmax regression by SGD.
+    """The linear evaluation of HaoChen et al. 2021: softmax regression by SGD.
 
     Learning rate 30, divided by 10 after the epochs in `milestones`, momentum 0.9 (torch's form), no weight
     decay, batches of 256 with the smaller last one kept, features as they are. Weights start at
-    N(0, 0.01^2), biases at 0 (the recipe's origin, He et al. 2020). The paper augments its training images
-    during this probe; fixed features cannot. The gradient is written out: twice as fast as autograd.
+    N(0, 0.01^2), biases at 0 (the recipe's origin, He et al. 2020). The gradient is written out: twice as
+    fast as autograd.
+
+    `resampled`, called once an epoch, gives features (n, D) to train on in place of `train_x`, row for row:
+    those of training images augmented anew, as the paper has it. Training accuracy is that on `train_x`.
 
     Raises UserError for unfit features or labels, and for no epochs.
     """
@@ -67,13 +71,16 @@ def linear_sgd(
         raise UserError(f"a probe needs 1 epoch and a batch of 1 or more; found {epochs} and {batch_size}")
     split = as_split(train_x, train_y, test_x, test_y)
     generator = torch.Generator().manual_seed(seed)
-    x, n = split.train_x, len(split.train_x)
+    fixed, n = split.train_x, len(split.train_x)
+    x = fixed
     targets = functional.one_hot(split.train_y, split.classes).to(x.dtype)
     weight = torch.empty(split.classes, x.shape[1], dtype=x.dtype).normal_(0.0, 0.01, generator=generator)
     weight, bias = weight.to(x.device), x.new_zeros(split.classes)
     weight_velocity, bias_velocity = torch.zeros_like(weight), torch.zeros_like(bias)
     history = []
     for epoch in range(epochs):
+        if resampled is not None:
+            x = as_features(resampled()).to(fixed)
         rate = learning_rate * 0.1 ** sum(epoch >= milestone for milestone in milestones)
         for rows in torch.randperm(n, generator=generator).to(x.device).split(batch_size):
             batch = x[rows]
@@ -83,7 +90,7 @@ def linear_sgd(
             weight.sub_(weight_velocity, alpha=rate)
             bias.sub_(bias_velocity, alpha=rate)
         history.append(accuracy(functional.linear(split.test_x, weight, bias), split.test_y))
-    train = accuracy(functional.linear(x, weight, bias), split.train_y)
+    train = accuracy(functional.linear(fixed, weight, bias), split.train_y)
     best = int(np.argmax(history))
     return SgdProbe(history[-1], history[best], best + 1, train)
 

@@ -47,6 +47,7 @@ class RunSettings(BaseModel):
     optimiser: Optimiser
     probes: list[str]
     draws: int
+    augmented_probe: bool = False
     threads: int
     seed: int
 
@@ -163,6 +164,7 @@ def resolve(tier: Tier, method: str, settings: dict[str, Any], seed: int) -> Run
         "optimiser": training.optimiser,
         "probes": tier.probes.names,
         "draws": tier.probes.draws,
+        "augmented_probe": tier.probes.augmented,
         "threads": tier.jobs.threads,
         "seed": seed,
     }

@@ -246,11 +246,19 @@ def _look(state: _State) -> Row | None:
 
 
 @torch.no_grad()
-def represent(method: Method, images: Tensor, plain: Augmentation, block: int = 2048) -> Tensor:
-    """Representations (N, D) float32 of images, in evaluation mode, without augmentation."""
+def represent(
+    method: Method,
+    images: Tensor,
+    augmentation: Augmentation,
+    *,
+    generator: torch.Generator | None = None,
+    block: int = 2048,
+) -> Tensor:
+    """Representations (N, D) float32 of images, in evaluation mode; a random augmentation needs a generator."""
     method.eval()
-    none = torch.Generator(device=images.device)
-    return torch.cat([method.represent(plain(part, generator=none)) for part in images.split(block)])
+    generator = generator or torch.Generator(device=images.device)
+    parts = (augmentation(part, generator=generator) for part in images.split(block))
+    return torch.cat([method.represent(part) for part in parts])
 
 
 @torch.no_grad()
