@@ -4,15 +4,15 @@ from __future__ import annotations
 
 # name: (module, function, the arguments that the name itself settles)
 LOSSES: dict[str, tuple[str, str, dict[str, object]]] = {
-    "simclr": ("contrastive", "simclr", {"similarity": "plain"}),
-    "simclr_sq": ("contrastive", "simclr", {"similarity": "squared"}),
-    "simclr_abs": ("contrastive", "simclr", {"similarity": "absolute"}),
-    "dcl": ("contrastive", "dcl", {"similarity": "plain"}),
-    "dcl_sq": ("contrastive", "dcl", {"similarity": "squared"}),
-    "dcl_abs": ("contrastive", "dcl", {"similarity": "absolute"}),
+    "simclr": ("simclr", "simclr", {"similarity": "plain"}),
+    "simclr_sq": ("simclr", "simclr", {"similarity": "squared"}),
+    "simclr_abs": ("simclr", "simclr", {"similarity": "absolute"}),
+    "dcl": ("dcl", "dcl", {"similarity": "plain"}),
+    "dcl_sq": ("dcl", "dcl", {"similarity": "squared"}),
+    "dcl_abs": ("dcl", "dcl", {"similarity": "absolute"}),
     "vicreg": ("vicreg", "vicreg", {}),
-    "vicreg_exp": ("vicreg", "vicreg_exp", {}),
-    "vicreg_ctr": ("vicreg", "vicreg_ctr", {}),
+    "vicreg_exp": ("vicreg_exp", "vicreg_exp", {}),
+    "vicreg_ctr": ("vicreg_ctr", "vicreg_ctr", {}),
     "barlow_twins": ("barlow_twins", "barlow_twins", {}),
     "tcr": ("tcr", "tcr", {}),
     "spectral": ("spectral", "spectral", {}),
