@@ -1,4 +1,4 @@
-# One job a batch: the runs of one method and one network shape, trained and probed in one process.
+# One job a batch: runs of one method and one encoder, trained and probed in one process.
 # Exit status 3 says that a loss diverged: a result, already written, and no reason to stop.
 
 for batch in targets.manifest.batches.values():
