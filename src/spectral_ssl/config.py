@@ -30,12 +30,20 @@ class Strict(BaseModel):
 class Data(Strict):
     """The data set, and how much of it."""
 
-    name: str = Field(description="Data set reader: digits or folder.", pattern=SLUG)
+    name: str = Field(
+        description="Data set: digits, factors, cifar10, cifar100, stl10, tiny_imagenet, imagenet or folder.",
+        pattern=SLUG,
+    )
     label: str | None = Field(
         default=None, description="Name in results and captions; default: name.", pattern=SLUG
     )
     path: str | None = Field(
-        default=None, description="Directory or archive of split/class/image files (folder only)."
+        default=None,
+        description="Where the files are: a directory or archive of split/class/image files (folder), or the "
+        "official archive or the directory that holds it; null: data/ for official archives.",
+    )
+    download: bool = Field(
+        default=False, description="Fetch a missing official archive into its place, where its owner allows it."
     )
     image_size: int | None = Field(
         default=None, ge=4, le=1024, description="Side to resize to, px; null keeps the size."
@@ -56,10 +64,18 @@ class Data(Strict):
 class Optimiser(Strict):
     """How weights move."""
 
-    name: Literal["sgd", "adamw"] = Field(description="Update rule.")
+    name: Literal["sgd", "adamw", "lars"] = Field(description="Update rule.")
     learning_rate: float = Field(gt=0, description="Peak learning rate (per 256 samples if scale_by_batch).")
     weight_decay: float = Field(ge=0, description="Weight decay, on all parameters.")
-    momentum: float = Field(default=0.9, ge=0, lt=1, description="Momentum (sgd only).")
+    momentum: float = Field(default=0.9, ge=0, lt=1, description="Momentum (sgd and lars).")
+    exclude_bias_and_norm: bool = Field(
+        default=False,
+        description="No weight decay on biases and normalisation parameters; lars leaves them out always.",
+    )
+    trust_coefficient: float = Field(
+        default=0.001, gt=0, description="Share of a layer's norm that a step may move it by (lars only)."
+    )
+    clip: bool = Field(default=False, description="Never raise a layer's rate above the schedule's (lars only).")
     warmup_epochs: float = Field(ge=0, description="Linear warm-up from 0, epochs; then cosine to 0.")
     scale_by_batch: bool = Field(default=False, description="Multiply the learning rate by batch_size / 256.")
 

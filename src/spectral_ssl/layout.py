@@ -7,7 +7,10 @@ from pathlib import Path
 
 FIGURE_FORMATS = ("pdf", "svg", "png")
 TABLE_FORMATS = ("csv", "md", "tex")
-DATA_FILES = ("train_images.npy", "train_labels.npy", "test_images.npy", "test_labels.npy", "meta.json")
+DATA_FILES = (
+    *(f"{split}_{what}.npy" for split in ("train", "test") for what in ("images", "labels", "factors")),
+    "meta.json",
+)
 RUN_FILES = (
     "encoder.safetensors",
     "history.csv",

@@ -14,7 +14,10 @@ from spectral_ssl.data import sources
 from spectral_ssl.data.sources import dataset_names, ingest, load
 from spectral_ssl.errors import UserError
 
-FILES = ["meta.json", "test_images.npy", "test_labels.npy", "train_images.npy", "train_labels.npy"]
+FILES = [
+    "meta.json",
+    *(f"{split}_{what}.npy" for split in ("test", "train") for what in ("factors", "images", "labels")),
+]
 
 
 @pytest.fixture(scope="module")

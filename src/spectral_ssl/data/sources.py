@@ -1,7 +1,8 @@
 """Data sets as plain arrays on disk: `ingest` writes a folder once, `load` maps it into memory.
 
-A folder holds `{train,test}_images.npy` (N, H, W, C) uint8, `{train,test}_labels.npy` (N,) int64 and
-`meta.json`.
+A folder holds `{train,test}_images.npy` (N, H, W, C) uint8, `{train,test}_labels.npy` (N,) int64,
+`{train,test}_factors.npy` (N, F) int64 and `meta.json`. Factors are labels known besides the class, such as an
+image's colour; most data sets have none, F = 0.
 """
 
 from __future__ import annotations
@@ -25,10 +26,19 @@ from numpy.typing import NDArray
 from spectral_ssl.errors import UserError, unknown
 
 SPLITS = ("train", "test")
-_ARRAYS = tuple(f"{split}_{what}.npy" for split in SPLITS for what in ("images", "labels"))
+_ARRAYS = tuple(f"{split}_{what}.npy" for split in SPLITS for what in ("images", "labels", "factors"))
 # Each module has `read(*, path, image_size, limits) -> Source` and is imported only when its data set is
 # asked for.
-_READERS = {"digits": "spectral_ssl.data.digits", "folder": "spectral_ssl.data.folder"}
+_READERS = {
+    "digits": "spectral_ssl.data.digits",
+    "factors": "spectral_ssl.data.factors",
+    "folder": "spectral_ssl.data.folder",
+    "cifar10": "spectral_ssl.data.cifar10",
+    "cifar100": "spectral_ssl.data.cifar100",
+    "stl10": "spectral_ssl.data.stl10",
+    "tiny_imagenet": "spectral_ssl.data.tiny_imagenet",
+    "imagenet": "spectral_ssl.data.imagenet",
+}
 
 
 @dataclass(frozen=True)
@@ -37,7 +47,7 @@ class Source:
 
     `images` yields (split, row, image), image (H, W, C) uint8 of `shape`, in any order, each row exactly
     once. `notes` counts what was done to images (resized, converted, ...) and is complete once `images` is
-    exhausted.
+    exhausted. `factors` holds, by split, known labels besides the class (N, F), named by `factor_names`.
     """
 
     name: str
@@ -47,16 +57,26 @@ class Source:
     labels: Mapping[str, NDArray[np.int64]]
     images: Iterator[tuple[str, int, NDArray[np.uint8]]]
     notes: Counter[str] = field(default_factory=Counter)
+    factor_names: list[str] = field(default_factory=list)
+    factors: Mapping[str, NDArray[np.int64]] = field(default_factory=dict)
+
+    def factors_of(self, split: str) -> NDArray[np.int64]:
+        """The factors of a split (N, F); F = 0 where none are known."""
+        return self.factors.get(split, np.empty((len(self.labels[split]), 0), np.int64))
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """A data set in memory-mapped, read-only arrays: images (N, H, W, C) uint8, labels (N,) int64."""
+    """A data set in memory-mapped, read-only arrays: images (N, H, W, C) uint8, labels (N,) and factors (N, F)
+    int64.
+    """
 
     train_images: NDArray[np.uint8]
     train_labels: NDArray[np.int64]
+    train_factors: NDArray[np.int64]
     test_images: NDArray[np.uint8]
     test_labels: NDArray[np.int64]
+    test_factors: NDArray[np.int64]
     classes: list[str]
     meta: dict[str, Any]
 
@@ -127,6 +147,7 @@ def ingest(
             "source": source.name,
             "source_sha256": source.sha256,
             "classes": source.classes,
+            "factors": source.factor_names,
             "image_shape": list(source.shape),
             "counts": {split: len(source.labels[split]) for split in SPLITS},
             "limits": limits,
@@ -166,6 +187,7 @@ def load(folder: str | Path) -> Dataset:
             count = meta["counts"][split]
             expected[f"{split}_images.npy"] = (count, *meta["image_shape"]), np.uint8
             expected[f"{split}_labels.npy"] = (count,), np.int64
+            expected[f"{split}_factors.npy"] = (count, len(meta["factors"])), np.int64
     except FileNotFoundError as error:
         raise UserError(f"{error.filename} is missing: {repair}") from error
     except (ValueError, KeyError, TypeError, EOFError, OSError) as error:
@@ -224,6 +246,7 @@ def _write_arrays(source: Source, folder: Path, progress: Callable[[int, int], N
         files = {}
         for split in SPLITS:
             np.save(folder / f"{split}_labels.npy", source.labels[split], allow_pickle=False)
+            np.save(folder / f"{split}_factors.npy", source.factors_of(split), allow_pickle=False)
             target = folder / f"{split}_images.npy"
             shape = (len(source.labels[split]), *source.shape)
             start = np.lib.format.open_memmap(target, mode="w+", dtype=np.uint8, shape=shape).offset

@@ -44,6 +44,7 @@ class Method(nn.Module, ABC):
         self.head = get_head(run.projector, self.representation_dim, run.embedding_dim, generator=generator)
         self.loss = get_loss(run.loss)
         self.hyperparameters = dict(run.hyperparameters)
+        self.options = dict(run.options)
         self.mixed = run.precision == "bfloat16"
 
     def autocast(self, device: torch.device) -> torch.autocast:
@@ -63,3 +64,9 @@ class Method(nn.Module, ABC):
     @abstractmethod
     def step(self, view1: Tensor, view2: Tensor) -> Step:
         """The loss terms of a batch of two views, each (B, C, H, W)."""
+
+    def update(self, progress: float) -> None:  # noqa: B027  most methods have nothing to update
+        """What follows an optimiser's step, without gradient, such as moving a momentum target.
+
+        progress: the share of all training steps that are done, in (0, 1].
+        """

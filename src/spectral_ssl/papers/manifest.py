@@ -35,7 +35,9 @@ class RunSettings(BaseModel):
 
     dataset: str
     augmentation: str
-    method: Literal["joint_embedding", "simsiam"]
+    method: Literal["joint_embedding", "simsiam", "byol", "moco_v2", "nnclr"]
+    options: dict[str, float] = {}
+    relation: str = "views"
     loss: str
     hyperparameters: dict[str, float | bool | str]
     encoder: str
@@ -154,6 +156,7 @@ def resolve(tier: Tier, method: str, settings: dict[str, Any], seed: int) -> Run
         "dataset": tier.data.slug,
         "augmentation": training.augmentation,
         "method": preset.get("method", "joint_embedding"),
+        "options": preset.get("options", {}),
         "loss": preset["loss"],
         "encoder": training.encoder,
         "projector": preset.get("projector", training.projector),

@@ -34,10 +34,11 @@ Row = dict[str, float]
 
 @dataclass
 class Images:
-    """A data set resident on a device: images (N, C, H, W) uint8, labels (N,) int64."""
+    """A data set resident on a device: images (N, C, H, W) uint8, labels (N,) and factors (N, F) int64."""
 
     train: Tensor
     train_labels: Tensor
+    train_factors: Tensor
     test: Tensor
     test_labels: Tensor
     classes: int
@@ -56,6 +57,7 @@ class Images:
         return cls(
             images(train),
             labels(dataset.train_labels),
+            labels(dataset.train_factors),
             images(test),
             labels(dataset.test_labels),
             len(dataset.classes),
@@ -200,6 +202,7 @@ def _epoch(state: _State) -> tuple[Row, dict[str, Any] | None]:
         state.optimiser.zero_grad(set_to_none=True)
         terms["loss"].backward()
         state.optimiser.step()
+        method.update((state.epoch * steps + step + 1) / (run.epochs * steps))
         _probe_step(state, result.representations, images.train_labels[index])
         for name, value in terms.items():
             sums[name] = sums.get(name, torch.zeros((), device=value.device)) + value.detach().float()
