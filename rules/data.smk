@@ -1,28 +1,37 @@
-# Data set and views of a subset with their relation graph.
+# Data sets, and views of a subset of the main one with their relation graph.
+
+for dataset in targets.datasets:
+
+    rule:
+        name:
+            f"data_{dataset.replace('-', '_')}"
+        output:
+            targets.data(dataset),
+        log:
+            f"{LOGS}/data/{dataset}.log",
+        benchmark:
+            f"{BENCHMARKS}/data/{dataset}.tsv"
+        threads: 1
+        resources:
+            mem_mb=2000,
+            runtime=30,
+        params:
+            **targets.data_parameters(dataset),
+            dataset=dataset,
+        message:
+            f"data: ingest {dataset}"
+        shell:
+            "spectral_ssl data --dataset {params.dataset} > {log} 2>&1"
 
 
 rule data:
-    output:
-        targets.data(),
-    log:
-        f"{LOGS}/data.log",
-    benchmark:
-        f"{BENCHMARKS}/data.tsv"
-    threads: 1
-    resources:
-        mem_mb=2000,
-        runtime=30,
-    params:
-        **targets.data_parameters(),
-    message:
-        f"data: ingest {targets.dataset}"
-    shell:
-        "spectral_ssl data > {log} 2>&1"
+    input:
+        targets.all_data(),
 
 
 rule views:
     input:
-        targets.data(),
+        targets.data(targets.datasets[0]),
     output:
         targets.views(),
     log:

@@ -7,7 +7,7 @@ for batch in targets.manifest.batches.values():
         name:
             f"pretrain_{batch.id.replace('-', '_')}"
         input:
-            targets.data(),
+            targets.data(batch.runs[0].dataset),
         output:
             targets.batch(batch),
         log:

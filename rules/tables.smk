@@ -6,7 +6,7 @@ for paper in targets.papers:
         name:
             f"tables_{paper}"
         input:
-            targets.data(),
+            targets.all_data(),
             targets.views(),
             targets.runs(paper),
             targets.theorems(paper),

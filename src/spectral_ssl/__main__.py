@@ -20,6 +20,7 @@ STAGES = {
     "data": "ingest the tier's data set",
     "views": "write views of a subset, their relation graph and a contact sheet",
     "pretrain": "train and probe the runs of a batch",
+    "own": "measure an encoder, or train and measure a loss, of your own",
     "theorems": "check a paper's statements",
     "tables": "write a paper's tables, measurements and ledger rows",
     "figures": "draw a paper's figures from its tables",
@@ -43,10 +44,36 @@ def parser() -> argparse.ArgumentParser:
         )
         command.add_argument("--debug", action="store_true", help="show stack traces")
         command.add_argument("--quiet", action="store_true", help="no progress")
+        if name == "data":
+            command.add_argument(
+                "--dataset", metavar="NAME", help="one of the tier's data sets; default: all"
+            )
         if name == "pretrain":
             command.add_argument(
                 "--batch", required=True, metavar="ID", help="a batch's id; `plan` lists them"
             )
+        if name == "own":
+            what = command.add_mutually_exclusive_group(required=True)
+            what.add_argument(
+                "--encoder", type=Path, metavar="FILE", help="TorchScript archive or state dict"
+            )
+            what.add_argument(
+                "--loss", metavar="FILE", help="my_loss.py, which defines my_loss(z1, z2, *, ...)"
+            )
+            command.add_argument(
+                "--architecture",
+                metavar="NAME",
+                help="the encoder that a state dict is of; default: by its keys",
+            )
+            command.add_argument("--normalisation", help="none, cifar10 or imagenet; default: the tier's")
+            command.add_argument("--name", help="the result's folder; default: the encoder file's name")
+            command.add_argument(
+                "--hyperparameter",
+                action="append",
+                metavar="NAME=VALUE",
+                help="of the loss, e.g. temperature=0.2",
+            )
+        if name in ("pretrain", "own"):
             command.add_argument(
                 "--device", default=None, help="cpu, cuda, cuda:1 ...; default: cuda if present"
             )
@@ -74,6 +101,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return status
     except UserError as error:
         return _fail(str(error), error.exit_code, debug=args.debug)
+    except BrokenPipeError:  # the reader of our output, such as `head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except KeyboardInterrupt:
         return _fail("interrupted; the next run resumes", 130, debug=args.debug)
     except Exception as error:

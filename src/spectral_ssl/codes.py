@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from spectral_ssl.data.sources import reader_module
 from spectral_ssl.losses.registry import get_loss, loss_names
 from spectral_ssl.methods.table import METHODS
 from spectral_ssl.models.table import encoder_entry
-from spectral_ssl.provenance import code_hash, import_closure, strings
+from spectral_ssl.provenance import code_hash, import_closure, sha256_file, strings
 from spectral_ssl.theorems.check import MODULES
 
 if TYPE_CHECKING:
-    from spectral_ssl.papers.manifest import Batch
+    from spectral_ssl.papers.manifest import Batch, RunSettings
 
 
 def data_code(dataset: str) -> str:
@@ -31,6 +32,12 @@ def batch_code(batch: Batch) -> str:
     loss, encoder = get_loss(run.loss), encoder_entry(run.encoder)
     modules = ["spectral_ssl.train.job", METHODS[run.method].split(":")[0], loss.module, encoder.module]
     return code_hash(modules, picked=[(loss.function, dict(loss.fixed)), encoder])
+
+
+def own_code(run: RunSettings) -> str:
+    """The hash of the loop's code and of the bytes of a loss file, which nothing in the project imports."""
+    modules = ["spectral_ssl.train.job", METHODS[run.method].split(":")[0], encoder_entry(run.encoder).module]
+    return code_hash(modules, picked=[sha256_file(Path(run.loss))])
 
 
 def theorems_code(paper: str) -> str:

@@ -43,7 +43,8 @@ class Data(Strict):
         "official archive or the directory that holds it; null: data/ for official archives.",
     )
     download: bool = Field(
-        default=False, description="Fetch a missing official archive into its place, where its owner allows it."
+        default=False,
+        description="Fetch a missing official archive into its place, where its owner allows it.",
     )
     image_size: int | None = Field(
         default=None, ge=4, le=1024, description="Side to resize to, px; null keeps the size."
@@ -75,7 +76,9 @@ class Optimiser(Strict):
     trust_coefficient: float = Field(
         default=0.001, gt=0, description="Share of a layer's norm that a step may move it by (lars only)."
     )
-    clip: bool = Field(default=False, description="Never raise a layer's rate above the schedule's (lars only).")
+    clip: bool = Field(
+        default=False, description="Never raise a layer's rate above the schedule's (lars only)."
+    )
     warmup_epochs: float = Field(ge=0, description="Linear warm-up from 0, epochs; then cosine to 0.")
     scale_by_batch: bool = Field(default=False, description="Multiply the learning rate by batch_size / 256.")
 
@@ -103,6 +106,19 @@ class Levels(Strict):
     embedding_dim: list[int] = Field(description="Dimensions (Garrido 2023, Figure 1).", min_length=1)
     projector: list[str] = Field(description="Projectors (Garrido 2023, Figure 1).", min_length=1)
     invariance: list[float] = Field(description="VICReg invariance weights (Balestriero 2022).", min_length=1)
+    batch_size: list[int] = Field(description="Batch sizes (HaoChen 2021: small ones do).", min_length=1)
+    head: list[str] = Field(description="Heads of the spectral loss, the MLP last.", min_length=1)
+    encoder: list[str] = Field(description="Function classes on one augmentation graph.", min_length=1)
+    optimiser: list[str] = Field(description="Optimisers by name, see `optimisers`.", min_length=1)
+    relation: list[str] = Field(
+        description="Relation graphs of the companion data set `factors`: aligned with its classes first, "
+        "misaligned last; e.g. factor:shape, factor:shape+wrong:0.5, factor:colour.",
+        min_length=2,
+    )
+    graph_invariance: list[float] = Field(
+        description="VICReg invariance weights, small and large, that relations are crossed with.",
+        min_length=2,
+    )
 
 
 class Views(Strict):
@@ -159,7 +175,28 @@ class Recipe(Strict):
     hyperparameters: dict[str, float | bool | str] = Field(
         default={}, description="Hyperparameters of the loss."
     )
+    options: dict[str, float] = Field(
+        default={}, description="Options of the method, such as a momentum or the length of a queue."
+    )
     optimiser: Optimiser | None = Field(default=None, description="Optimiser of this method at this tier.")
+
+
+class Overrides(Strict):
+    """What differs from the tier's training on a companion data set."""
+
+    encoder: str | None = Field(default=None, description="Encoder name.")
+    projector: str | None = Field(default=None, description="Head.")
+    embedding_dim: int | None = Field(default=None, ge=1, description="Embedding dimension K.")
+    augmentation: str | None = Field(default=None, description="Augmentation preset.", pattern=SLUG)
+    batch_size: int | None = Field(default=None, ge=2, description="Images a step.")
+    epochs: int | None = Field(default=None, ge=1, description="Passes over the training images.")
+
+
+class Companion(Strict):
+    """A further data set, which experiments ask for by its name in the tier."""
+
+    data: Data
+    training: Overrides = Overrides()
 
 
 class Tier(Strict):
@@ -176,6 +213,26 @@ class Tier(Strict):
     theorems: Theorems
     jobs: Jobs
     recipes: dict[str, Recipe] = Field(default={}, description="By method: what this tier changes for it.")
+    optimisers: dict[str, Optimiser] = Field(
+        default={}, description="Optimisers that levels.optimiser names, besides training.optimiser."
+    )
+    companions: dict[str, Companion] = Field(
+        default={},
+        description="By name: data sets besides `data`; an experiment whose one is absent is not run.",
+    )
+
+    @property
+    def datasets(self) -> dict[str, Data]:
+        """Every data set of the tier by its name in paths, the main one first."""
+        return {data.slug: data for data in (self.data, *(c.data for c in self.companions.values()))}
+
+    def optimiser(self, name: str) -> Optimiser:
+        """An optimiser by name: the tier's own, or one of `optimisers`."""
+        if name == self.training.optimiser.name:
+            return self.training.optimiser
+        if name not in self.optimisers:
+            raise unknown("optimiser of this tier", name, [self.training.optimiser.name, *self.optimisers])
+        return self.optimisers[name]
 
 
 def tier_names(folder: Path = Path("config")) -> list[str]:

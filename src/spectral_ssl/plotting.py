@@ -7,22 +7,26 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib
+import numpy as np
 import pandas as pd
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.transforms import ScaledTranslation
 
 # Okabe & Ito's colours, told apart by the colour-blind, each with a marker and a dash so that greyscale does too.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 DASHES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, (1, 1)))
 WIDTH = 6.75  # inches, a text width
+APART = 4.0  # points between the intervals of neighbouring lines
 
 # The whole process takes it: legends and colour bars are made after `new_figure` returns.
 STYLE: dict[str, Any] = {
     "font.size": 9,
+    "axes.titlesize": 9,
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.grid": True,
@@ -56,12 +60,18 @@ def save(figure: Figure, stem: Path) -> None:
     plt.close(figure)
 
 
-def line(axes: Axes, frame: pd.DataFrame, x: str, column: str, index: int, label: str) -> None:
-    """Means against x with their intervals; the index picks colour, marker and dash together."""
+def line(
+    axes: Axes, frame: pd.DataFrame, x: str, column: str, index: int, label: str, *, among: int = 1
+) -> None:
+    """Means against x with their intervals; the index picks colour, marker and dash together.
+
+    Each of several lines (`among`) is drawn a little beside x, so that no interval hides another.
+    """
     mean = frame[f"{column}_mean"]
     below = (mean - frame[f"{column}_low"]).fillna(0)
     above = (frame[f"{column}_high"] - mean).fillna(0)
     style = index % len(COLOURS)
+    aside = ScaledTranslation((index - (among - 1) / 2) * APART / 72, 0, axes.figure.dpi_scale_trans)
     axes.errorbar(
         frame[x],
         mean,
@@ -73,7 +83,30 @@ def line(axes: Axes, frame: pd.DataFrame, x: str, column: str, index: int, label
         capsize=2,
         linewidth=1.3,
         label=label,
+        transform=axes.transData + aside,
     )
+
+
+def legend(axes: Axes, *, below: bool = False) -> None:
+    """The names of what the axes show, beside the panels or below them, never over them; none if nothing has one."""
+    handles, labels = axes.get_legend_handles_labels()
+    if handles:
+        place = {"loc": "outside lower center", "ncols": len(labels)} if below else {"loc": "outside right center"}
+        axes.figure.legend(handles, labels, fontsize=8, **place)
+
+
+def scatter(axes: Axes, frame: pd.DataFrame, x: str, y: str) -> None:
+    """A point a row; colour and marker say the method (`label`)."""
+    for index, (label, group) in enumerate(frame.groupby("label", sort=False)):
+        axes.scatter(
+            group[x],
+            group[y],
+            s=12,
+            color=COLOURS[index % len(COLOURS)],
+            marker=MARKERS[index % len(MARKERS)],
+            facecolors="none" if index >= len(COLOURS) else None,
+            label=str(label),
+        )
 
 
 def ticks(axes: Axes, values: Sequence[float], *, log: bool = True) -> None:
@@ -82,3 +115,17 @@ def ticks(axes: Axes, values: Sequence[float], *, log: bool = True) -> None:
         axes.set_xscale("log")
     axes.set_xticks(list(values), [f"{value:g}" for value in values])
     axes.minorticks_off()
+
+
+def heatmap(axes: Axes, matrix: pd.DataFrame, digits: int | None = None) -> None:
+    """A matrix as shades, dark for large, its entries written in if `digits` says how exactly."""
+    values = matrix.to_numpy()
+    axes.imshow(values, cmap="Greys", vmin=0, vmax=max(float(values.max()), 1e-300))
+    axes.set_xticks(range(matrix.shape[1]), [str(name) for name in matrix.columns], rotation=30, ha="right")
+    axes.set_yticks(range(matrix.shape[0]), [str(name) for name in matrix.index])
+    axes.grid(visible=False)
+    if digits is None:
+        return
+    for (row, column), value in np.ndenumerate(values):
+        colour = "white" if value > values.max() / 2 else "black"
+        axes.text(column, row, f"{value:.{digits}g}", ha="center", va="center", color=colour, fontsize=8)

@@ -44,17 +44,21 @@ class Targets:
         return shlex.join(words)
 
     @property
-    def dataset(self) -> str:
-        """The data set's name in paths."""
-        return self.tier.data.slug
+    def datasets(self) -> list[str]:
+        """The names in paths of the tier's data sets, the main one first."""
+        return list(self.tier.datasets)
 
-    def data(self) -> list[str]:
-        """The ingested data set's files."""
-        return paths(self.layout.data(self.dataset), DATA_FILES)
+    def data(self, dataset: str) -> list[str]:
+        """An ingested data set's files."""
+        return paths(self.layout.data(dataset), DATA_FILES)
+
+    def all_data(self) -> list[str]:
+        """The files of every data set."""
+        return [file for dataset in self.datasets for file in self.data(dataset)]
 
     def views(self) -> list[str]:
         """The views stage's files."""
-        return paths(self.layout.views(self.dataset, self.tier.training.augmentation), VIEW_FILES)
+        return paths(self.layout.views(self.datasets[0], self.tier.training.augmentation), VIEW_FILES)
 
     def run(self, run: str) -> list[str]:
         """A run's files."""
@@ -94,16 +98,17 @@ class Targets:
 
     def everything(self) -> list[str]:
         """Every output of the tier."""
-        found = [*self.data(), *self.views()]
+        found = [*self.all_data(), *self.views()]
         for batch in self.manifest.batches.values():
             found += self.batch(batch)
         for paper in self.papers:
             found += self.theorems(paper) + self.tables(paper) + self.figures(paper) + self.notebook(paper)
         return found + self.report()
 
-    def data_parameters(self) -> dict[str, str]:
-        """What the data stage's result depends on."""
-        return {"settings": plain(self.tier.data), "code": codes.data_code(self.tier.data.name)}
+    def data_parameters(self, dataset: str) -> dict[str, str]:
+        """What an ingested data set depends on."""
+        data = self.tier.datasets[dataset]
+        return {"settings": plain(data), "code": codes.data_code(data.name)}
 
     def views_parameters(self) -> dict[str, str]:
         """What the views stage's result depends on."""

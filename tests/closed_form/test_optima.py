@@ -10,7 +10,8 @@ import scipy.sparse as sp
 import torch
 
 from spectral_ssl import closed_form as cf
-from spectral_ssl.data.graph import augmentation_graph, laplacian, normalised_adjacency, views_graph
+from spectral_ssl.data.augmentation_graph import augmentation_graph
+from spectral_ssl.data.graph import laplacian, normalised_adjacency, views_graph
 from spectral_ssl.theorems.balestriero2022.simclr import gram_objective
 from spectral_ssl.theorems.balestriero2022.vicreg import objective
 from spectral_ssl.theorems.instances import augmentation_weights, relation_graph

@@ -111,8 +111,9 @@ def test_digits_of_another_size(tmp_path, digits):
 
 
 def test_unknown_name_suggests_the_nearest(tmp_path):
-    assert dataset_names()[:1] == ["digits"]
-    assert "folder" in dataset_names()
+    names = dataset_names()
+    assert names == sorted(names)
+    assert {"digits", "folder", "imagenet"} < set(names)
     with pytest.raises(UserError, match="unknown data set 'digit'; did you mean 'digits'"):
         ingest("digit", tmp_path / "out")
 
@@ -214,10 +215,29 @@ def test_load_says_how_to_repair(tmp_path):
     np.save(out / "train_labels.npy", np.zeros(10, np.int32))
     fails("holds int32")
     np.save(out / "train_labels.npy", np.full(10, 10))
-    fails(r"labels outside 0\.\.9")
+    fails(r"labels outside -1\.\.9")
+    np.save(out / "train_labels.npy", np.full(10, -2))
+    fails(r"labels outside -1\.\.9")
+    np.save(out / "test_labels.npy", np.full(10, -1))
+    fails(r"test_labels\.npy has labels outside 0\.\.9")
     np.save(out / "train_labels.npy", np.array([None] * 10, dtype=object), allow_pickle=True)
     fails("is damaged")
     assert len(load(out).train_labels) == 10
+
+
+def test_training_images_may_lack_a_label(tmp_path):
+    ingest("digits", tmp_path / "d", train_limit=10, test_limit=10)
+    labels = np.where(np.arange(10) < 4, -1, np.arange(10))
+    np.save(tmp_path / "d" / "train_labels.npy", labels)
+    np.testing.assert_array_equal(load(tmp_path / "d").train_labels, labels)
+
+
+@pytest.mark.parametrize(
+    ("limit", "kept"), [(None, [0, 1, 2, 3, 4, 5]), (6, [1, 2, 4, 5]), (4, [1, 2, 4, 5]), (2, [1, 2])]
+)
+def test_a_limit_counts_labelled_images_and_leaves_out_the_others(limit, kept):
+    labels = np.array([-1, 1, 0, -1, 0, 1])
+    assert sources.first_per_class(labels, limit, ["a", "b"], "train").tolist() == kept
 
 
 def test_sha256_of_a_file(tmp_path):

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from spectral_ssl.config import Optimiser
 from spectral_ssl.methods import build_method
@@ -62,3 +62,43 @@ def views() -> tuple[Tensor, Tensor]:
     generator = torch.Generator().manual_seed(1)
     shape = (BATCH, CHANNELS, SIZE, SIZE)
     return torch.rand(shape, generator=generator), 0.5 + 2 * torch.rand(shape, generator=generator)
+
+
+@pytest.fixture(scope="session")
+def gradients() -> Callable[[nn.Module], dict[str, Tensor | None]]:
+    """The gradients of a module's parameters by name."""
+    return lambda module: {name: parameter.grad for name, parameter in module.named_parameters()}
+
+
+@pytest.fixture(scope="session")
+def advance() -> Callable[..., list[dict[str, Tensor]]]:
+    """Trains a method for some of `total` steps and returns its parameters after each, before the target moves."""
+
+    def run(
+        net: Method,
+        optimiser: torch.optim.Optimizer,
+        batches: list[tuple[Tensor, Tensor]],
+        *,
+        first: int = 1,
+        total: int | None = None,
+    ) -> list[dict[str, Tensor]]:
+        seen = []
+        for step, views in enumerate(batches, start=first):
+            optimiser.zero_grad()
+            net.step(*views).terms.total.backward()
+            optimiser.step()
+            seen.append({name: value.detach().clone() for name, value in net.named_parameters()})
+            net.update(step / (total or len(batches)))
+        return seen
+
+    return run
+
+
+@pytest.fixture
+def batches() -> list[tuple[Tensor, Tensor]]:
+    """Four steps' views, all different."""
+    generator = torch.Generator().manual_seed(7)
+    shape = (BATCH, CHANNELS, SIZE, SIZE)
+    return [
+        (torch.rand(shape, generator=generator), torch.rand(shape, generator=generator)) for _ in range(4)
+    ]

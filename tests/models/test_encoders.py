@@ -24,6 +24,8 @@ WIDTHS = {
     "conv32": 128,
     "mlp": 256,
     "resnet18_cifar": 512,
+    "resnet50_cifar": 2048,
+    "resnet18": 512,
     "resnet50": 2048,
 }
 
@@ -36,7 +38,7 @@ def test_every_encoder_is_tested() -> None:
     assert set(encoder_names()) == set(WIDTHS)
 
 
-SIZES = {"conv32": (16, 32), "resnet50": (64,)}
+SIZES = {"conv32": (16, 32), "resnet50_cifar": (8,), "resnet18": (64,), "resnet50": (64,)}
 CASES = [(name, size, 1 if size == 8 else 3) for name in WIDTHS for size in SIZES.get(name, (8, 32))]
 
 
@@ -87,9 +89,50 @@ def test_resnet_is_the_cifar_variant() -> None:
     assert sizes == [32, 4]
 
 
-def test_resnet50_has_torchvisions_weights_less_the_last_layer() -> None:
-    encoder = get_encoder("resnet50", 224, 3, generator=generator())
-    assert parameter_count(encoder) == 25_557_032 - 2_049_000
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        # torchvision's counts, less the last layer; with a 3x3 stem for the 7x7 one.
+        ("resnet18", 11_689_512 - 513_000),
+        ("resnet50", 25_557_032 - 2_049_000),
+        ("resnet50_cifar", 25_557_032 - 2_049_000 - 64 * 3 * (49 - 9)),
+    ],
+)
+def test_resnets_have_torchvisions_weights_less_the_last_layer(name: str, expected: int) -> None:
+    assert parameter_count(get_encoder(name, 64, 3, generator=generator())) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "maps"),
+    [
+        ("resnet18", 64, [16, 2]),
+        ("resnet18", 224, [56, 7]),
+        ("resnet50", 64, [16, 2]),
+        ("resnet50", 224, [56, 7]),
+        ("resnet50_cifar", 32, [32, 4]),
+    ],
+)
+def test_what_the_stem_leaves_of_an_image(name: str, size: int, maps: list[int]) -> None:
+    encoder = get_encoder(name, size, 3, generator=generator()).eval()
+    sizes = []
+    for layer in (encoder.trunk.layer1, encoder.trunk.layer4):
+        layer.register_forward_hook(lambda module, args, out: sizes.append(out.shape[-1]))
+    with torch.no_grad():
+        out = encoder(torch.rand(1, 3, size, size, generator=generator()))
+    assert sizes == maps
+    assert out.shape == (1, WIDTHS[name])
+
+
+def test_resnet18_is_torchvisions_network() -> None:
+    from torchvision.models import resnet18
+
+    ours = get_encoder("resnet18", 64, 3, generator=generator()).eval()
+    theirs = resnet18(weights=None).eval()
+    theirs.fc = nn.Identity()
+    theirs.load_state_dict({key.removeprefix("trunk."): value for key, value in ours.state_dict().items()})
+    images = torch.rand(2, 3, 64, 64, generator=generator())
+    with torch.no_grad():
+        torch.testing.assert_close(ours(images), theirs(images))
 
 
 def test_parameter_count_by_hand() -> None:
@@ -119,6 +162,10 @@ def test_unfit_requests_are_refused() -> None:
         UserError, match=r"'conv32' takes images of 16 px or more; found 8 px; use conv_narrow"
     ):
         get_encoder("conv32", 8, 1, generator=generator())
+    with pytest.raises(
+        UserError, match=r"'resnet18' takes images of 64 px or more; found 32 px; use .*resnet18_cifar"
+    ):
+        get_encoder("resnet18", 32, 3, generator=generator())
     with pytest.raises(UserError, match=r"1 to 64 px; found 224 px"):
         get_encoder("mlp", 224, 3, generator=generator())
     with pytest.raises(UserError, match=r"did you mean 'resnet18_cifar'"):

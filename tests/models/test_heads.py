@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ import torch
 from torch import nn
 
 from spectral_ssl.errors import UserError
-from spectral_ssl.models.heads import get_head, parameter_count
+from spectral_ssl.models.heads import Head, get_head, parameter_count
 from spectral_ssl.models.specification import parse_head
 
 
@@ -35,6 +36,12 @@ def layers(module: nn.Sequential) -> list[str]:
         ("spectral:100", (64, 100, 32)),
         ("simsiam", (64, 32, 32, 32)),
         ("simsiam:128", (64, 128, 128, 32)),
+        ("byol", (64, 4096, 32)),
+        ("byol:128", (64, 128, 32)),
+        ("moco", (64, 2048, 32)),
+        ("moco:128", (64, 128, 32)),
+        ("nnclr", (64, 2048, 2048, 32)),
+        ("nnclr:128", (64, 128, 128, 32)),
     ],
 )
 def test_widths(spec: str, widths: tuple[int, ...]) -> None:
@@ -80,6 +87,76 @@ def test_predictor_is_a_bottleneck_without_batch_norm_at_its_end() -> None:
     assert head("predictor:4096", 64, 64)[0].out_features == 4096
 
 
+def test_byol_projector_is_a_chain_of_two() -> None:
+    module = head("byol:16", 8, 4)
+    assert layers(module) == ["Linear", "BatchNorm1d", "ReLU", "Linear"]
+    assert module[3].bias is None  # Grill et al.'s code; in lightly it has one
+    assert [str(layer) for layer in module] == [str(layer) for layer in head("16-d", 8, 4)]
+
+
+def test_moco_projector_has_no_batch_norm() -> None:
+    module = head("moco:16", 8, 4)
+    assert layers(module) == ["Linear", "ReLU", "Linear"]
+    assert parameter_count(module) == (8 * 16 + 16) + (16 * 4 + 4)
+    one = torch.randn(1, 8)
+    torch.testing.assert_close(module(one.expand(3, 8)), module(one).expand(3, 4))
+
+
+def test_nnclr_projector_ends_in_batch_norm() -> None:
+    module = head("nnclr:16", 8, 4)
+    assert layers(module) == ["Linear", "BatchNorm1d", "ReLU"] * 2 + ["Linear", "BatchNorm1d"]
+    assert module[7].affine
+    assert (module(torch.randn(64, 8)) < 0).any()
+
+
+@pytest.mark.parametrize(
+    ("spec", "theirs", "input_dim", "extra"),
+    [
+        ("8192-8192-d", "BarlowTwinsProjectionHead", 2048, -8192 + 2 * 8192),
+        ("byol", "BYOLProjectionHead", 2048, -256 + 4096),
+        ("predictor:4096", "BYOLPredictionHead", 256, 0),
+        ("moco", "MoCoProjectionHead", 2048, 0),
+        ("nnclr", "NNCLRProjectionHead", 2048, 0),
+        ("predictor:4096", "NNCLRPredictionHead", 256, 0),
+        ("simsiam:2048", "SimSiamProjectionHead", 2048, 0),
+    ],
+)
+def test_layers_are_lightlys(spec: str, theirs: str, input_dim: int, extra: int) -> None:
+    """Layer by layer, without memory for weights; `extra` counts the biases that only one of the two has."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        heads = pytest.importorskip("lightly.models.modules.heads", exc_type=ImportError)
+    with torch.device("meta"):
+        other = getattr(heads, theirs)(input_dim=input_dim)
+        dim = [layer for layer in other.modules() if isinstance(layer, nn.Linear)][-1].out_features
+        ours = Head(parse_head(spec, input_dim, dim))
+    assert layers(ours) == layers(other.layers)
+    for mine, layer in zip(ours, other.layers, strict=True):
+        if isinstance(mine, nn.Linear):
+            assert mine.weight.shape == layer.weight.shape
+        elif isinstance(mine, nn.BatchNorm1d):
+            assert mine.affine == layer.affine
+    assert parameter_count(ours) == parameter_count(other) + extra
+
+
+@pytest.mark.parametrize(
+    ("spec", "input_dim", "d", "expected"),
+    [
+        # Bardes et al. 2022 and Zbontar et al. 2021 on ImageNet; Garrido et al. 2023, Figure 1.
+        ("8192-8192-d", 2048, 8192, 2048 * 8192 + 2 * 8192**2 + 6 * 8192),
+        ("d-d-d", 2048, 8192, 2048 * 8192 + 2 * 8192**2 + 6 * 8192),
+        ("8192-8192-d", 2048, 256, 2048 * 8192 + 8192**2 + 8192 * 256 + 6 * 8192),
+        ("2048-d", 512, 256, 512 * 2048 + 2048 * 256 + 3 * 2048),
+        ("spectral:8192", 2048, 1000, 2048 * 8192 + 8192 * 1000 + 3 * 8192 + 3 * 1000),
+    ],
+)
+def test_the_papers_sizes_without_memory(spec: str, input_dim: int, d: int, expected: int) -> None:
+    with torch.device("meta"):
+        module = Head(parse_head(spec, input_dim, d))
+    assert parameter_count(module) == expected
+    assert module(torch.empty(2, input_dim, device="meta")).shape == (2, d)
+
+
 def test_none_is_the_identity() -> None:
     x = torch.randn(3, 7)
     for embedding_dim in (None, 7):
@@ -114,6 +191,7 @@ def test_names_outside_the_grammar(spec: str) -> None:
         ("linear:3", 64, 32, "'linear' takes no width"),
         ("none:64", 64, 64, "'none' takes no width"),
         ("predictor", 64, 32, "found 64 in, 32 out"),
+        ("moco", 64, None, "needs an embedding dimension"),
         ("predictor", 3, 3, "expected 4 or more, found 3"),
     ],
 )

@@ -17,6 +17,7 @@ DIFFERS = {
     "garrido2023/double-normalisation",
     "balestriero2022/rank",
     "balestriero2022/left-singular-vectors",
+    "balestriero2022/barlow-lda",
 }
 
 
@@ -69,6 +70,7 @@ def test_the_wrong_end_of_the_spectrum_is_found(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(gram, "extremal_eigenpairs", smallest)
     assert run("balestriero2022/simclr-mds").verdict == "fails"
     assert run("balestriero2022/simclr-linear").verdict == "fails"
+    assert run("balestriero2022/nnclr-mds").verdict == "fails"
 
 
 def test_wrong_scales_of_the_spectral_factor_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -81,7 +83,8 @@ def test_a_wrong_canonical_order_is_found(monkeypatch: pytest.MonkeyPatch) -> No
         return cf.extremal_eigenpairs(A, k, "smallest")
 
     monkeypatch.setattr(canonical, "extremal_eigenpairs", smallest)
-    assert run("balestriero2022/barlow-cca", instances=1).verdict == "fails"
+    for name in ("barlow-cca", "barlow-kernel-cca", "barlow-lda"):
+        assert run(f"balestriero2022/{name}", instances=1).verdict == "fails"
 
 
 def test_a_wrong_criterion_is_found(monkeypatch: pytest.MonkeyPatch) -> None:

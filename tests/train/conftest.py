@@ -18,7 +18,7 @@ from spectral_ssl.papers.manifest import RunSettings
 from spectral_ssl.provenance import read_json, sha256_file
 from spectral_ssl.train import job
 from spectral_ssl.train.job import Place
-from spectral_ssl.train.loop import Images
+from spectral_ssl.train.images import Images
 
 
 @pytest.fixture(scope="session")

@@ -11,12 +11,14 @@ import pytest
 import torch
 from torch import Tensor
 
+from spectral_ssl.evaluate.network import embed, represent
 from spectral_ssl.losses import get_loss, loss_names
 from spectral_ssl.losses.terms import Terms
 from spectral_ssl.methods import base
 from spectral_ssl.papers.manifest import RunSettings
 from spectral_ssl.train import checkpoint, loop
-from spectral_ssl.train.loop import Images, Row, Trained, embed, generator_for, represent, train
+from spectral_ssl.train.images import Images
+from spectral_ssl.train.loop import Row, Trained, generator_for, train
 
 Settings = Callable[..., RunSettings]
 CLOCK = ("views_per_second", "seconds")

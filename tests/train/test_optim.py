@@ -1,15 +1,21 @@
-"""The learning-rate schedule by its formula, and the two optimisers."""
+"""The learning-rate schedule by its formula, the three optimisers, and which parameters they hold."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from itertools import pairwise
+from typing import Any
 
 import pytest
 import torch
 from torch import nn
 
 from spectral_ssl.config import Optimiser
+from spectral_ssl.methods import build_method
+from spectral_ssl.methods.simsiam import SimSiam
+from spectral_ssl.papers.manifest import RunSettings
+from spectral_ssl.train.lars import LARS
 from spectral_ssl.train.optim import build_optimiser, learning_rate, set_learning_rate
 
 STEPS = 5  # an epoch
@@ -111,3 +117,108 @@ def test_nothing_moves_before_a_rate_is_set() -> None:
     layer(torch.ones(1, 2)).sum().backward()
     optimiser.step()
     assert torch.equal(layer.weight, before)
+
+
+def net() -> nn.Sequential:
+    return nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2), nn.Flatten(), nn.Linear(2, 3))
+
+
+def names(module: nn.Module, group: dict[str, Any]) -> list[str]:
+    held = {id(parameter) for parameter in group["params"]}
+    return [name for name, parameter in module.named_parameters() if id(parameter) in held]
+
+
+@pytest.mark.parametrize("name", ["sgd", "adamw"])
+def test_one_group_decays_everything_unless_told(name: str) -> None:
+    module = net()
+    moves = Optimiser(name=name, learning_rate=0.1, weight_decay=0.5, warmup_epochs=0)  # type: ignore[arg-type]
+    (group,) = build_optimiser(module, moves).param_groups
+    assert names(module, group) == [name for name, _ in module.named_parameters()]
+    assert group["weight_decay"] == 0.5
+
+
+@pytest.mark.parametrize("name", ["sgd", "adamw", "lars"])
+def test_biases_and_norms_are_a_group_without_decay(name: str) -> None:
+    module = net()
+    moves = Optimiser(
+        name=name,  # type: ignore[arg-type]
+        learning_rate=0.1,
+        weight_decay=0.5,
+        warmup_epochs=0,
+        exclude_bias_and_norm=name != "lars",  # which leaves them out always
+    )
+    weights, excluded = build_optimiser(module, moves).param_groups
+    assert names(module, weights) == ["0.weight", "3.weight"]
+    assert names(module, excluded) == ["0.bias", "1.weight", "1.bias", "3.bias"]
+    assert (weights["weight_decay"], excluded["weight_decay"]) == (0.5, 0.0)
+
+
+def test_excluded_parameters_do_not_shrink() -> None:
+    module = nn.Linear(1, 1)
+    moves = Optimiser(
+        name="sgd", learning_rate=0.1, weight_decay=0.5, warmup_epochs=0, exclude_bias_and_norm=True
+    )
+    optimiser = build_optimiser(module, moves)
+    before = module.weight.item(), module.bias.item()
+    set_learning_rate(optimiser, 0.1)
+    (0 * module(torch.ones(1, 1))).sum().backward()
+    optimiser.step()
+    assert module.weight.item() == pytest.approx(before[0] * (1 - 0.1 * 0.5))
+    assert module.bias.item() == before[1]
+
+
+def test_lars_gets_its_settings() -> None:
+    moves = Optimiser(
+        name="lars",
+        learning_rate=0.4,
+        weight_decay=1e-4,
+        momentum=0.8,
+        trust_coefficient=0.02,
+        clip=True,
+        warmup_epochs=0,
+    )
+    optimiser = build_optimiser(net(), moves)
+    assert isinstance(optimiser, LARS)
+    weights, excluded = optimiser.param_groups
+    expected = {"lr": 0.0, "momentum": 0.8, "trust_coefficient": 0.02, "clip": True}
+    assert {key: weights[key] for key in expected} == expected
+    assert (weights["weight_decay"], weights["scaled"], excluded["scaled"]) == (1e-4, True, False)
+
+
+def test_frozen_parameters_are_in_no_group() -> None:
+    module = net()
+    module[3].requires_grad_(False)
+    moves = Optimiser(name="lars", learning_rate=0.1, weight_decay=0.5, warmup_epochs=0)
+    held = [key for group in build_optimiser(module, moves).param_groups for key in names(module, group)]
+    assert held == ["0.weight", "0.bias", "1.weight", "1.bias"]
+
+
+@pytest.mark.parametrize("constant", [0.0, 1.0])
+def test_simsiams_predictor_keeps_its_peak(settings: Callable[..., RunSettings], constant: float) -> None:
+    run = settings(
+        method="simsiam",
+        loss="negative_cosine",
+        hyperparameters={},
+        options={"constant_predictor_rate": constant},
+        optimiser=Optimiser(name="sgd", learning_rate=0.4, weight_decay=0.0, warmup_epochs=2),
+    )
+    method = build_method(run, 8, 1, generator=torch.Generator().manual_seed(0))
+    assert isinstance(method, SimSiam)
+    optimiser = build_optimiser(method, run.optimiser)
+    predictor = [f"predictor.{name}" for name, _ in method.predictor.named_parameters()]
+    held = [group for group in optimiser.param_groups if names(method, group) == predictor]
+    assert len(held) == constant
+    assert len(optimiser.param_groups) == 1 + constant
+    schedule = rates(run.optimiser)
+    for step, rate in enumerate(schedule):
+        set_learning_rate(optimiser, rate)
+        for group in optimiser.param_groups:
+            expected = max(schedule[: step + 1]) if group in held else rate
+            assert group["lr"] == expected
+    if constant:
+        assert held[0]["lr"] == pytest.approx(0.4)
+        state = optimiser.state_dict()  # a run that is resumed keeps the peak
+        resumed = build_optimiser(method, run.optimiser)
+        resumed.load_state_dict(state)
+        set_learning_rate(resumed, 0.001)
+        assert sorted(group["lr"] for group in resumed.param_groups) == pytest.approx([0.001, 0.4])

@@ -14,24 +14,31 @@ import scipy.linalg
 from numpy.typing import ArrayLike
 
 from spectral_ssl.closed_form import validate
-from spectral_ssl.closed_form.eigen import extremal_eigenpairs, to_dense
-from spectral_ssl.closed_form.laplacian import whitened
+from spectral_ssl.closed_form.eigen import extremal_eigenpairs, largest_centred_adjacency_pairs
+from spectral_ssl.closed_form.laplacian import FEATURE_RANK_TOLERANCE, whitened
 from spectral_ssl.closed_form.result import Array, Result
-from spectral_ssl.data.graph import check_relation_graph, degrees
+from spectral_ssl.data.graph import degrees, normalised_adjacency
 from spectral_ssl.errors import UserError
 
 
-def barlow_twins_objective(Z: Array, G: validate.Graph, alpha: float = 1.0) -> float:
+def barlow_twins_objective(Z: ArrayLike, G: validate.Graph, alpha: float = 1.0) -> float:
     """The module's objective at Z (N, K), centred by degree-weighted means and whitened here (polar factor).
 
-    Whitening multiplies by (Z^T D Z)^(-1/2); Z of rank K after centring is required.
+    Whitening multiplies by (Z^T D Z)^(-1/2); Z of rank K after centring, else UserError. Sparse G stays so.
     """
-    matrix = to_dense(check_relation_graph(G))
-    degree = matrix.sum(axis=1)
-    centred = Z - degree @ Z / degree.sum()
-    values, vectors = scipy.linalg.eigh(centred.T @ (degree[:, None] * centred))
-    white = centred @ (vectors / np.sqrt(values)) @ vectors.T
-    correlation = white.T @ matrix @ white
+    matrix = validate.relation_graph(G)
+    degree = _degrees(matrix)
+    rows = validate.embedding(Z, matrix.shape[0])
+    centred = rows - degree @ rows / degree.sum()
+    _, singular, right = scipy.linalg.svd(np.sqrt(degree)[:, None] * centred, full_matrices=False)
+    rank = int((singular > FEATURE_RANK_TOLERANCE * max(singular[0], np.finfo(float).tiny)).sum())
+    if rank < rows.shape[1]:
+        raise UserError(
+            f"Z has rank {rank} on the linked nodes after centring: whitening {rows.shape[1]} columns needs as "
+            "much; drop columns"
+        )
+    white = centred @ (right.T / singular) @ right
+    correlation = white.T @ (matrix @ white)
     diagonal = np.diag(correlation)
     return float(((1 - diagonal) ** 2).sum() + alpha * ((correlation**2).sum() - (diagonal**2).sum()))
 
@@ -44,32 +51,39 @@ def barlow_twins(G: validate.Graph, k: int, alpha: float = 1.0, X: ArrayLike | N
     exactly where no negative correlation exceeds rho_k in size. Nodes without an edge are in no pair: a free
     representation puts them at zero. UserError on a bad graph, alpha < 1, or k above the rank.
     """
-    matrix = check_relation_graph(G)
+    matrix = validate.relation_graph(G)
     n = matrix.shape[0]
     k = validate.dimension(k, n)
     if not np.isfinite(alpha) or alpha < 1:
         raise UserError(
             f"alpha is {alpha!r}: the closed form needs alpha >= 1, below it rotations may do better"
         )
-    degree = degrees(matrix)
+    degree = _degrees(matrix)
     linked = np.flatnonzero(degree)
-    if linked.size == 0:
-        raise UserError("G has no edge: expected at least one pair of views")
+    block = matrix[linked][:, linked]
     root = np.sqrt(degree[linked])
-    block = to_dense(matrix[linked][:, linked]) / np.outer(root, root)
     if X is None:
         k = validate.dimension(k, linked.size - 1, "the centred dimensions of the nodes with an edge")
-        trivial = root / np.linalg.norm(root)
-        # Correlations lie in [-1, 1]: the constant direction, moved to -2, is never among the largest.
-        values, vectors = extremal_eigenpairs(block - 3.0 * np.outer(trivial, trivial), k, "largest")
+        values, vectors = largest_centred_adjacency_pairs(block, k)
         embedding = np.zeros((n, k))
         embedding[linked] = vectors / root[:, None]
-        return Result(embedding, values, float(((1 - values) ** 2).sum()))
+        return Result(embedding, values, _loss(values))
     array = validate.features(X, n)
     centred = array - degree @ array / degree.sum()
     basis, inverse = whitened(root[:, None] * centred[linked])
     k = validate.dimension(k, basis.shape[1], "the rank of the centred X")
-    compressed = basis.T @ block @ basis
+    compressed = basis.T @ (normalised_adjacency(block) @ basis)
     values, rotation = extremal_eigenpairs((compressed + compressed.T) / 2, k, "largest")
     weights = inverse @ rotation
-    return Result(array @ weights, values, float(((1 - values) ** 2).sum()), weights)
+    return Result(array @ weights, values, _loss(values), weights)
+
+
+def _degrees(matrix: validate.Matrix) -> Array:
+    degree = degrees(matrix)
+    if not degree.any():
+        raise UserError("G has no edge: expected at least one pair of views")
+    return degree
+
+
+def _loss(correlations: Array) -> float:
+    return float(((1 - correlations) ** 2).sum())

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from spectral_ssl.closed_form.result import Array
 from spectral_ssl.closed_form.validate import Matrix
-from spectral_ssl.data.graph import connected_components, laplacian
+from spectral_ssl.data.graph import connected_components, degrees, laplacian, normalised_adjacency
 
 DENSE_LIMIT = 2000
 """Up to this many rows the dense solver is both faster and free of convergence questions."""
@@ -48,8 +48,8 @@ def extremal_eigenpairs(
 
     A (N, N) symmetric, B (N, N) symmetric positive definite or None for the identity; dense or sparse, 1 <= k
     <= N. Returns eigenvalues (k,) and eigenvectors (N, k), B-orthonormal. Dense LAPACK up to `DENSE_LIMIT`
-    rows or where most pairs are asked for; else Lanczos from a fixed start: shift-invert just below the
-    spectrum for the smallest.
+    rows or where most pairs are asked for; else Lanczos from a fixed start, with shift-invert just outside the
+    spectrum where A factorises cheaply.
     """
     n = A.shape[0]
     if n <= DENSE_LIMIT or 2 * k >= n:
@@ -120,11 +120,11 @@ def _dense_batch(
 def _lanczos(
     A: Matrix, k: int, which: Literal["smallest", "largest"], B: Matrix | None
 ) -> tuple[Array, Array]:
-    matrix = sp.csc_array(A)
-    mass = None if B is None else sp.csc_array(B)
+    sign = 1.0 if which == "smallest" else -1.0
+    matrix = sp.csc_array(sign * A)  # whose smallest pairs are wanted
     n = matrix.shape[0]
     start = np.random.default_rng(0).standard_normal(n)
-    if which == "smallest" and mass is None and _factorises(matrix):
+    if B is None and _factorises(matrix):
         # Gershgorin's lower end is exactly 0 for a Laplacian; the shift below it keeps A - shift I definite.
         diagonal = matrix.diagonal()
         radius = np.asarray(abs(matrix).sum(axis=1)).ravel() - np.abs(diagonal)
@@ -133,9 +133,9 @@ def _lanczos(
         )
         values, vectors = spla.eigsh(matrix, k, sigma=shift, which="LM", v0=start)
     else:
-        end = "LA" if which == "largest" else "SA"
-        values, vectors = spla.eigsh(matrix, k, M=mass, which=end, v0=start, ncv=min(2 * k + 20, n))
-    return values, vectors
+        mass = None if B is None else sp.csc_array(B)
+        values, vectors = spla.eigsh(matrix, k, M=mass, which="SA", v0=start, ncv=min(2 * k + 20, n))
+    return sign * values, vectors
 
 
 def _factorises(matrix: Matrix) -> bool:
@@ -157,27 +157,46 @@ def smallest_centred_laplacian_pairs(G: Matrix, k: int) -> tuple[Array, Array]:
     dimension a component, less the constant) is exact whatever their number, and a sparse graph of many small
     components is cheap.
     """
+    return _without_perron(G, laplacian(G), np.ones(G.shape[0]), 0.0, k, "smallest")
+
+
+def largest_centred_adjacency_pairs(G: Matrix, k: int) -> tuple[Array, Array]:
+    """The k largest eigenpairs of D^(-1/2) G D^(-1/2) among the vectors orthogonal to D^(1/2) 1.
+
+    As `smallest_centred_laplacian_pairs`, for the eigenvalue 1 that each component has once; G (N, N) checked
+    weights of positive degrees, k <= N - 1.
+    """
+    return _without_perron(G, normalised_adjacency(G), degrees(G), 1.0, k, "largest")
+
+
+def _without_perron(
+    G: Matrix, A: Matrix, mass: Array, value: float, k: int, which: Literal["smallest", "largest"]
+) -> tuple[Array, Array]:
+    """The k pairs at one end of A's spectrum orthogonal to sqrt(mass), which has the extreme eigenvalue `value`.
+
+    On each component of G the extreme pair is (value, sqrt(mass)), and simple.
+    """
     count, labels = connected_components(G)
-    null = _centred_indicators(labels, count, min(k, count - 1))
-    if null.shape[1] == k:
-        return np.zeros(k), fix_signs(null)
-    values, vectors = _by_component(laplacian(G), k - null.shape[1], "smallest", skip=1)
-    # A component's first pair is its constant vector; rounding leaves some of it in the next ones.
-    for label in range(count):
-        members = labels == label
-        vectors[members] -= vectors[members].mean(axis=0)
-    return np.concatenate([np.zeros(null.shape[1]), values]), fix_signs(np.hstack([null, vectors]))
+    volumes = np.bincount(labels, weights=mass, minlength=count)
+    own = sp.csr_array(
+        (np.sqrt(mass / volumes[labels]), (np.arange(labels.size), labels)), shape=(labels.size, count)
+    )
+    extreme = own @ _complement(np.sqrt(volumes / volumes.sum()), min(k, count - 1))
+    missing = k - extreme.shape[1]
+    if missing == 0:
+        return np.full(k, value), fix_signs(extreme)
+    values, vectors = _by_component(A, missing, which, skip=1)
+    # Rounding leaves some of a component's first pair in its next ones, much where they nearly tie.
+    vectors -= own @ (own.T @ vectors)
+    vectors /= np.linalg.norm(vectors, axis=0)
+    return np.concatenate([np.full(k - missing, value), values]), fix_signs(np.hstack([extreme, vectors]))
 
 
-def _centred_indicators(labels: np.ndarray, count: int, k: int) -> Array:
-    """k orthonormal vectors, constant on each component and orthogonal to the constant vector."""
-    sizes = np.bincount(labels, minlength=count)
-    # In the basis of unit indicators the constant vector is `constant`; the reflection that sends it to the
-    # first axis carries the other axes onto its complement.
-    constant = np.sqrt(sizes / labels.size)
-    normal = constant.copy()
+def _complement(unit: Array, k: int) -> Array:
+    """k orthonormal vectors (n, k) orthogonal to a non-negative unit vector (n,)."""
+    # The reflection that sends it to the first axis carries the other axes onto its complement.
+    normal = unit.copy()
     normal[0] += 1.0
-    basis = np.zeros((count, k))
+    basis = np.zeros((unit.size, k))
     basis[np.arange(1, k + 1), np.arange(k)] = 1.0
-    basis -= 2.0 * np.outer(normal, normal[1 : k + 1]) / (normal @ normal)
-    return (basis / np.sqrt(sizes)[:, None])[labels]
+    return basis - 2.0 * np.outer(normal, normal[1 : k + 1]) / (normal @ normal)

@@ -15,26 +15,24 @@ import scipy.sparse as sp
 from numpy.typing import ArrayLike
 
 from spectral_ssl.closed_form import validate
-from spectral_ssl.closed_form.eigen import (
-    extremal_eigenpairs,
-    smallest_centred_laplacian_pairs,
-)
+from spectral_ssl.closed_form.eigen import extremal_eigenpairs, smallest_centred_laplacian_pairs
 from spectral_ssl.closed_form.result import Array, Result
-from spectral_ssl.data.graph import check_relation_graph, laplacian
+from spectral_ssl.data.graph import laplacian
 
 FEATURE_RANK_TOLERANCE = 1e-10
 """Singular values of X below this share of the largest are directions that X does not have."""
 
 
 def vicreg_objective(
-    Z: Array,
+    Z: ArrayLike,
     G: validate.Graph,
     variance: float = 1.0,
     invariance: float = 0.3,
     divisor: str = "n-1",
 ) -> float:
     """The module's objective at Z (N, K): alpha = `variance`, gamma = `invariance`, n' by `divisor`."""
-    pairs = sp.csr_array(check_relation_graph(G)).tocoo()
+    pairs = sp.coo_array(validate.relation_graph(G))
+    Z = validate.embedding(Z, pairs.shape[0])
     n, k = Z.shape
     centred = Z - Z.mean(axis=0)
     covariance = centred.T @ centred / validate.covariance_divisor(divisor, n)
@@ -68,7 +66,7 @@ def vicreg(
     and c = 0. A free representation is returned centred; a linear one is X W, not centred. Raises UserError
     on a bad graph.
     """
-    matrix = check_relation_graph(G)
+    matrix = validate.relation_graph(G)
     n = matrix.shape[0]
     k = validate.dimension(k, n)
     alpha, gamma = validate.positive(variance, "variance"), validate.non_negative(invariance, "invariance")

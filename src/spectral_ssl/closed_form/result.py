@@ -18,7 +18,8 @@ class Result:
     eigenvalues: (k,) of the problem's matrix, in the order of the columns: ascending for VICReg's Laplacian
         (infinite where k exceeds the dimensions there are), descending otherwise.
     loss: the objective at the embedding, by the formula in the eigenvalues.
-    weights: (D, k) of the linear network, embedding = X @ weights; None for a free representation.
+    weights: (D, k) of the linear network, embedding = X @ weights, for the spectral loss
+        diag(sqrt(w_x)) @ X @ weights; None for a free representation.
     """
 
     embedding: Array

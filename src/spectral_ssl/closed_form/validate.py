@@ -9,7 +9,7 @@ import scipy.sparse as sp
 from numpy.typing import ArrayLike
 
 from spectral_ssl.closed_form.result import Array
-from spectral_ssl.data.graph import degrees
+from spectral_ssl.data.graph import check_relation_graph, degrees
 from spectral_ssl.errors import UserError
 
 SYMMETRY_TOLERANCE = 1e-12
@@ -20,6 +20,14 @@ Graph = Any
 
 Matrix = Any
 """(N, N) float64, already checked: an ndarray or a `scipy.sparse.csr_array`."""
+
+
+def relation_graph(G: Graph) -> Matrix:
+    """A symmetric, non-negative, finite (N, N) float64 matrix of zero diagonal."""
+    try:
+        return check_relation_graph(G)
+    except (TypeError, ValueError):
+        raise UserError("G is not numeric: pass an (N, N) array or scipy sparse matrix") from None
 
 
 def augmentation_weights(w: Graph) -> Matrix:
@@ -66,15 +74,30 @@ def dimension(k: int, most: int, what: str = "the N samples") -> int:
 
 
 def features(X: ArrayLike, n: int) -> Array:
-    """Finite (N, D) float64 features of the linear regime."""
+    """Finite (N, D) float64 features of the linear regime; dense, as their singular vectors are."""
+    return _rows(X, n, "X", "D")
+
+
+def embedding(Z: ArrayLike, n: int) -> Array:
+    """A finite (N, K) float64 embedding."""
+    return _rows(Z, n, "Z", "K")
+
+
+def _rows(values: ArrayLike, n: int, name: str, width: str) -> Array:
+    if sp.issparse(values):
+        raise UserError(f"{name} is a scipy sparse matrix: expected a dense one; pass {name}.toarray()")
     try:
-        array = np.asarray(X, dtype=np.float64)
+        array = np.asarray(values, dtype=np.float64)
     except (TypeError, ValueError):
-        raise UserError("X is not numeric: pass an (N, D) array of features") from None
+        raise UserError(f"{name} is not numeric: pass an (N, {width}) array") from None
     if array.ndim != 2 or array.shape[0] != n or array.shape[1] == 0:
-        raise UserError(f"X has shape {array.shape}: expected ({n}, D), one row for each node of G")
+        raise UserError(
+            f"{name} has shape {array.shape}: expected ({n}, {width}), one row for each node of the graph"
+        )
     if not np.isfinite(array).all():
-        raise UserError("X has NaN or infinite entries: expected finite features; impute or drop those rows")
+        raise UserError(
+            f"{name} has NaN or infinite entries: expected finite ones; impute or drop those rows"
+        )
     return array
 
 

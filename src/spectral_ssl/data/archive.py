@@ -62,15 +62,15 @@ def _all_members(path: Path) -> Iterator[Member]:
         raise UserError(f"no file or directory {path}: check the path of the data set")
     if path.is_dir():
         return _directory_members(path)
-    with _reading(path), path.open("rb") as file:
+    with reading(path), path.open("rb") as file:
         start = file.read(512)
     if start.startswith((b"PK\x03\x04", b"PK\x05\x06")):
         return _zip_members(path)
-    for magic, opener in _OPENERS.items():
+    for magic, opener in OPENERS.items():
         if start.startswith(magic):
-            return _tar_members(path, opener)
+            return tar_members(path, opener)
     if start[257:262] == b"ustar" or path.suffix == ".tar":
-        return _tar_members(path, lambda plain: plain.open("rb"))
+        return tar_members(path, lambda plain: plain.open("rb"))
     raise UserError(
         f"{path.name} is an archive of unknown kind: expected a directory, .tar, .tar.gz, .tar.xz, "
         ".tar.zst or .zip"
@@ -78,7 +78,8 @@ def _all_members(path: Path) -> Iterator[Member]:
 
 
 @contextmanager
-def _reading(path: Path) -> Iterator[None]:
+def reading(path: Path) -> Iterator[None]:
+    """Turn every way in which an archive's reader may fail into one UserError."""
     import zstandard
 
     try:
@@ -105,7 +106,8 @@ def _damaged(path: Path, error: Exception) -> UserError:
     return UserError(f"{path.name} is truncated or damaged ({detail}): copy or download it again")
 
 
-def _checked(path: Path, name: str, size: int) -> str:
+def checked(path: Path, name: str, size: int) -> str:
+    """A member's name, if it stays inside the archive and its size is one that is read; else UserError."""
     if name.startswith(("/", "\\")) or re.match(r"[A-Za-z]:[/\\]", name) or ".." in re.split(r"[/\\]", name):
         raise UserError(
             f"{path.name} has a member with an unsafe path, {shown(name)}: expected relative paths "
@@ -118,7 +120,8 @@ def _checked(path: Path, name: str, size: int) -> str:
     return name
 
 
-def _refused(path: Path, name: str, what: str) -> UserError:
+def refused(path: Path, name: str, what: str) -> UserError:
+    """The error for a member that is no plain file."""
     return UserError(
         f"{shown(name)} in {path.name} is {what}: expected plain files; replace it by the file itself"
     )
@@ -128,7 +131,7 @@ def _directory_members(path: Path) -> Iterator[Member]:
     def failed(error: OSError) -> None:
         raise error
 
-    with _reading(path):
+    with reading(path):
         for folder, subfolders, files in os.walk(path, onerror=failed):
             subfolders.sort()
             for name in sorted(subfolders + files):
@@ -136,27 +139,28 @@ def _directory_members(path: Path) -> Iterator[Member]:
                 relative = full.relative_to(path).as_posix()
                 status = full.lstat()
                 if stat.S_ISLNK(status.st_mode):
-                    raise _refused(path, relative, "a symbolic link")
+                    raise refused(path, relative, "a symbolic link")
                 is_directory = stat.S_ISDIR(status.st_mode)
                 if not is_directory and not stat.S_ISREG(status.st_mode):
-                    raise _refused(path, relative, "neither a file nor a directory")
+                    raise refused(path, relative, "neither a file nor a directory")
                 size = 0 if is_directory else status.st_size
-                yield Member(_checked(path, relative, size), is_directory, _reader(full, full.read_bytes))
+                yield Member(checked(path, relative, size), is_directory, _reader(full, full.read_bytes))
 
 
 def _reader(path: Path, read: Callable[[], bytes]) -> Callable[[], bytes]:
     def guarded() -> bytes:
-        with _reading(path):
+        with reading(path):
             return read()
 
     return guarded
 
 
-class _StrictTarInfo(tarfile.TarInfo):
+class StrictTarInfo(tarfile.TarInfo):
     """Only zeros end an archive: tarfile takes a missing, short or damaged header for the end as well."""
 
     @classmethod
-    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> _StrictTarInfo:
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> StrictTarInfo:
+        """A header; a damaged one is an error and not the archive's end."""
         try:
             return super().frombuf(buf, encoding, errors)
         except tarfile.EOFHeaderError:  # type: ignore[attr-defined]
@@ -165,18 +169,19 @@ class _StrictTarInfo(tarfile.TarInfo):
             raise tarfile.ReadError(str(error)) from None
 
 
-def _tar_members(path: Path, opener: Callable[[Path], Any]) -> Iterator[Member]:
+def tar_members(path: Path, opener: Callable[[Path], Any]) -> Iterator[Member]:
+    """The members of a tar archive, in its order."""
     with (
-        _reading(path),
+        reading(path),
         opener(path) as stream,
-        tarfile.open(fileobj=stream, mode="r|", bufsize=2**18, tarinfo=_StrictTarInfo) as archive,
+        tarfile.open(fileobj=stream, mode="r|", bufsize=2**18, tarinfo=StrictTarInfo) as archive,
     ):
         while (info := archive.next()) is not None:
             if info.issym() or info.islnk():
-                raise _refused(path, info.name, "a symbolic link" if info.issym() else "a hard link")
+                raise refused(path, info.name, "a symbolic link" if info.issym() else "a hard link")
             if not info.isreg() and not info.isdir():
-                raise _refused(path, info.name, "neither a file nor a directory")
-            yield Member(_checked(path, info.name, info.size), info.isdir(), _tar_reader(path, archive, info))
+                raise refused(path, info.name, "neither a file nor a directory")
+            yield Member(checked(path, info.name, info.size), info.isdir(), _tar_reader(path, archive, info))
             # tarfile would keep a record of every member
             archive.members.clear()  # type: ignore[attr-defined]
         while stream.read(2**20):  # the checksum of a compressed stream comes after the last member
@@ -192,14 +197,14 @@ def _tar_reader(path: Path, archive: tarfile.TarFile, info: tarfile.TarInfo) -> 
 
 
 def _zip_members(path: Path) -> Iterator[Member]:
-    with _reading(path), zipfile.ZipFile(path) as archive:
+    with reading(path), zipfile.ZipFile(path) as archive:
         for info in sorted(archive.infolist(), key=lambda info: info.header_offset):
             # `filename` is cut at a NUL byte, and the rest would hide a second name
-            name = _checked(path, info.orig_filename, info.file_size)
+            name = checked(path, info.orig_filename, info.file_size)
             if stat.S_ISLNK(info.external_attr >> 16):
-                raise _refused(path, name, "a symbolic link")
+                raise refused(path, name, "a symbolic link")
             if info.flag_bits & 1:
-                raise _refused(path, name, "encrypted")
+                raise refused(path, name, "encrypted")
             # A failed checksum of one member is that image's fault, so it is not turned into the archive's
             # error.
             yield Member(name, info.is_dir(), lambda info=info: archive.read(info))  # type: ignore[misc]
@@ -211,7 +216,7 @@ def _open_zstd(path: Path) -> IO[bytes]:
     return zstandard.ZstdDecompressor().stream_reader(path.open("rb"), read_across_frames=True, closefd=True)
 
 
-_OPENERS: dict[bytes, Callable[[Path], Any]] = {
+OPENERS: dict[bytes, Callable[[Path], Any]] = {
     b"\x1f\x8b": gzip.open,
     b"\xfd7zXZ\x00": lzma.open,
     b"\x28\xb5\x2f\xfd": _open_zstd,

@@ -10,15 +10,19 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from spectral_ssl.data.decode import resized
 from spectral_ssl.data.sources import Source, first_per_class
 from spectral_ssl.errors import UserError
 
 
-def read(*, path: Path | None, image_size: int | None, limits: Mapping[str, int | None]) -> Source:
+def read(
+    *, path: Path | None, image_size: int | None, limits: Mapping[str, int | None], download: bool = False
+) -> Source:
     """The digits as greyscale images (8, 8, 1), grey levels 0..16 scaled to 0..255 and rounded.
 
     The split is fixed: in the data set's own order, every fifth image of each class is a test image (5th,
     10th, ...), the others train. The writers follow each other in that order, so both splits see all of them.
+    `download` changes nothing.
 
     Raises:
         UserError: a path is given.
@@ -46,17 +50,8 @@ def read(*, path: Path | None, image_size: int | None, limits: Mapping[str, int 
     def decoded() -> Iterator[tuple[str, int, NDArray[np.uint8]]]:
         for split, order in rows.items():
             for row, index in enumerate(order):
-                yield split, row, images[index] if side == 8 else _resized(images[index], side, notes)
+                yield split, row, resized(images[index], side, notes)
 
     digest = hashlib.sha256(images.tobytes() + targets.tobytes()).hexdigest()
     labels = {split: targets[order] for split, order in rows.items()}
     return Source("scikit-learn digits", digest, classes, (side, side, 1), labels, decoded(), notes)
-
-
-def _resized(image: NDArray[np.uint8], side: int, notes: Counter[str]) -> NDArray[np.uint8]:
-    from PIL import Image
-
-    notes["resized"] += 1
-    return np.asarray(Image.fromarray(image[..., 0]).resize((side, side), Image.Resampling.BICUBIC))[
-        ..., None
-    ]

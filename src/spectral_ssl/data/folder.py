@@ -1,57 +1,43 @@
 """Any directory or archive of `split/class/image` files, split being train or test.
 
-Two sequential passes and no file on disk: the first reads names and image headers, the second decodes. What
-becomes of an image: its first frame (of an animation or a multi-page file) is turned as its EXIF orientation
-says; greyscale stays greyscale (C = 1) if all images are, otherwise greyscale, palette, RGBA and CMYK images
-become RGB, alpha being dropped. Sixteen-bit and floating-point images are refused, since how to scale them is
-not known.
+Two sequential passes and no file on disk: the first reads names and image headers, the second decodes (see
+`decode`). Greyscale stays greyscale (C = 1) if all images are, otherwise all become RGB.
 """
 
 from __future__ import annotations
 
 import hashlib
-import io
-import warnings
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
 
-from spectral_ssl.data.archive import Member, members, shown
+from spectral_ssl.data.archive import members, shown
+from spectral_ssl.data.decode import Header, corrupt_images, decoded, file_bytes, header
 from spectral_ssl.data.sources import SPLITS, Source, first_per_class, sha256_of
 from spectral_ssl.errors import UserError
 
-# An image of this many decodes to 200 MB; below Pillow's own limit, where it would only warn.
-MAX_PIXELS = 2**26
-_FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP", "TIFF", "PPM")  # no formats that run another program
 _SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".pbm"}
-_GREY = {"1", "L", "LA"}
-_COLOUR = {"P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr"}
-_ORIENTATION = 0x0112  # EXIF tag; 5 to 8 exchange width and height
-
-
-class _Header(NamedTuple):
-    size: tuple[int, int]  # width, height, as shown
-    grey: bool
 
 
 @dataclass
 class _Index:
     """Names of all images with their headers (None: unreadable), and all class folders."""
 
-    headers: dict[str, _Header | None] = field(default_factory=dict)
+    headers: dict[str, Header | None] = field(default_factory=dict)
     folders: set[tuple[str, ...]] = field(default_factory=set)
     sha256: str = ""
 
 
-def read(*, path: Path | None, image_size: int | None, limits: Mapping[str, int | None]) -> Source:
+def read(
+    *, path: Path | None, image_size: int | None, limits: Mapping[str, int | None], download: bool = False
+) -> Source:
     """Index a directory or archive; its images are decoded as the returned source is consumed.
+
+    `download` changes nothing: only official archives have an address.
 
     Raises:
         UserError: no path; an archive that cannot be read (see `archive.members`); a split, class or image
@@ -77,7 +63,8 @@ def read(*, path: Path | None, image_size: int | None, limits: Mapping[str, int 
     shape = _common_shape(index, names, image_size)
     notes: Counter[str] = Counter()
     rows = {name: (split, row) for split in SPLITS for row, name in enumerate(chosen[split])}
-    images = _decoded(path, index, rows, shape, notes)
+    corrupt = [name for name in rows if index.headers[name] is None]
+    images = decoded(members(path), rows, shape, notes, corrupt)
     return Source(path.resolve().name, index.sha256, classes, shape, labels, images, notes)
 
 
@@ -99,8 +86,8 @@ def _index(path: Path) -> _Index:
         if member.name in index.headers:
             raise UserError(f"{shown(member.name)} occurs twice in {path.name}: pack the archive again")
         index.folders.add(parts[:2])
-        data = _bytes(member)
-        index.headers[member.name] = None if data is None else _header(member.name, data)
+        data = file_bytes(member)
+        index.headers[member.name] = None if data is None else header(member.name, data)
         if path.is_dir():
             digest.update(
                 member.name.encode("utf-8", "surrogateescape") + b"\0" + hashlib.sha256(data or b"").digest()
@@ -137,122 +124,17 @@ def _classes(path: Path, index: _Index) -> list[str]:
 
 
 def _common_shape(index: _Index, names: Sequence[str], image_size: int | None) -> tuple[int, int, int]:
-    readable = [(name, header) for name in names if (header := index.headers[name])]
+    readable = [(name, known) for name in names if (known := index.headers[name])]
     if not readable:
-        raise _corrupt(names)
-    channels = 1 if all(header.grey for _, header in readable) else 3
+        raise corrupt_images(names)
+    channels = 1 if all(known.grey for _, known in readable) else 3
     if image_size is not None:
         return image_size, image_size, channels
     first_name, first = readable[0]
-    for name, header in readable:
-        if header.size != first.size:
+    for name, known in readable:
+        if known.size != first.size:
             raise UserError(
-                f"{shown(name)} has {header.size[0]}x{header.size[1]} pixels, {shown(first_name)} "
+                f"{shown(name)} has {known.size[0]}x{known.size[1]} pixels, {shown(first_name)} "
                 f"{first.size[0]}x{first.size[1]}: give image_size to resize all images to one size"
             )
     return first.size[1], first.size[0], channels
-
-
-def _decoded(
-    path: Path,
-    index: _Index,
-    rows: Mapping[str, tuple[str, int]],
-    shape: tuple[int, int, int],
-    notes: Counter[str],
-) -> Iterator[tuple[str, int, NDArray[np.uint8]]]:
-    corrupt = [name for name in rows if index.headers[name] is None]
-    for member in members(path):
-        if member.is_directory or member.name not in rows or index.headers[member.name] is None:
-            continue
-        data = _bytes(member)
-        image = None if data is None else _pixels(data, shape, notes)
-        if image is None:
-            corrupt.append(member.name)
-        else:
-            yield *rows[member.name], image
-    if corrupt:
-        raise _corrupt(sorted(corrupt, key=list(rows).index))
-
-
-def _corrupt(names: Sequence[str]) -> UserError:
-    if len(names) == 1:
-        return UserError(f"1 corrupt image, {shown(names[0])}: replace or remove it")
-    return UserError(f"{len(names)} corrupt images, the first {shown(names[0])}: replace or remove them")
-
-
-def _bytes(member: Member) -> bytes | None:
-    """A file's bytes, or None if the archive's own checksum of it fails."""
-    try:
-        return member.read()
-    except UserError:
-        raise
-    except Exception:
-        return None
-
-
-@contextmanager
-def _opened(data: bytes) -> Iterator[Image.Image]:
-    with warnings.catch_warnings():
-        # of damaged metadata and dropped transparency, and of sizes above Pillow's limit, which is above ours
-        warnings.simplefilter("ignore")
-        with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
-            yield image
-
-
-def _header(name: str, data: bytes) -> _Header | None:
-    try:
-        with _opened(data) as image:
-            _check(name, image)
-            turned = image.getexif().get(_ORIENTATION, 1) >= 5
-            return _Header(image.size[::-1] if turned else image.size, image.mode in _GREY)
-    except UserError:
-        raise
-    except Image.DecompressionBombError as error:
-        raise _too_large(name) from error
-    except Exception:  # Pillow's plugins raise almost anything on damaged files
-        return None
-
-
-def _check(name: str, image: Image.Image) -> None:
-    if image.width * image.height > MAX_PIXELS:
-        raise _too_large(name)
-    # Pillow reduces deeper colour to 8 bits on reading and tells only here: by a raw mode such as "RGB;16B"
-    # (but "BGR;16" means the 5-6-5 bits of a BMP), or by the largest value of a PPM
-    layouts = [tile[3] for tile in getattr(image, "tile", ())]
-    deep = any(";16" in str(layout) and "BGR;16" not in str(layout) for layout in layouts)
-    deep_ppm = image.format == "PPM" and any(isinstance(a, tuple) and a[1] > 255 for a in layouts)
-    if deep or deep_ppm or image.mode.startswith(("I", "F")):
-        raise UserError(
-            f"{shown(name)} has more than 8 bits a channel: expected 8-bit images; convert it first"
-        )
-    if image.mode not in _GREY | _COLOUR:
-        raise UserError(
-            f"{shown(name)} has colour mode {image.mode}: expected greyscale or RGB; convert it first"
-        )
-
-
-def _too_large(name: str) -> UserError:
-    return UserError(f"{shown(name)} has more than the limit of {MAX_PIXELS} pixels: shrink or remove it")
-
-
-def _pixels(data: bytes, shape: tuple[int, int, int], notes: Counter[str]) -> NDArray[np.uint8] | None:
-    height, width, channels = shape
-    mode = "L" if channels == 1 else "RGB"
-    try:
-        with _opened(data) as image:
-            done = []
-            if getattr(image, "n_frames", 1) > 1:
-                done.append("first frame taken")
-            if image.getexif().get(_ORIENTATION, 1) != 1:
-                done.append("turned by EXIF orientation")
-            upright = ImageOps.exif_transpose(image)
-            if upright.mode != mode:
-                done.append(f"{upright.mode} to {mode}")
-                upright = upright.convert(mode)
-            if upright.size != (width, height):
-                done.append("resized")
-                upright = ImageOps.fit(upright, (width, height), Image.Resampling.BICUBIC)
-            notes.update(done)
-            return np.asarray(upright, dtype=np.uint8).reshape(shape)
-    except Exception:  # as in _header
-        return None

@@ -1,4 +1,4 @@
-"""Relation graphs (Balestriero & LeCun 2022) and augmentation graphs (HaoChen et al. 2021).
+"""What relation graphs (Balestriero & LeCun 2022) and augmentation graphs (HaoChen et al. 2021) share.
 
 Two objects with two conventions. A relation graph `G` (N, N) is symmetric, non-negative and has a ZERO
 diagonal; `L = D - G`, `D = diag(G 1)`. An augmentation graph `w` has a positive diagonal and `sum w = 1`, its
@@ -12,26 +12,18 @@ from __future__ import annotations
 import os
 import zipfile
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from scipy import sparse
 from scipy.sparse import csgraph
 
 from spectral_ssl.errors import UserError
 
 Graph = Any  # NDArray[np.float64] or sparse.csr_array; scipy carries no types
-_TOLERANCE = (
-    1e-12  # of sums to 1 and, relative to the largest entry, of symmetry: float64 rounding, with room
-)
-
-
-class AugmentationGraph(NamedTuple):
-    """Weights `w` (M, M) of the augmented points that occur; `kept` (M,): their columns in the kernel."""
-
-    w: Graph
-    kept: NDArray[np.intp]
+TOLERANCE = 1e-12
+"""Of sums to 1 and, relative to the largest entry, of symmetry: float64 rounding, with room."""
 
 
 def views_graph(n: int, views: int) -> sparse.csr_array:
@@ -60,18 +52,18 @@ def check_relation_graph(graph: Any) -> Graph:
     Raises:
         UserError: it is not; the message names the first offending entry, row by row.
     """
-    matrix = _square(graph)
+    matrix = as_square(graph)
     entries = sparse.csr_array(matrix).tocoo()
-    _refuse(entries, ~np.isfinite(entries.data), "is not finite")
-    _refuse(entries, entries.data < 0, "is negative")
-    _refuse(
+    refuse(entries, ~np.isfinite(entries.data), "is not finite")
+    refuse(entries, entries.data < 0, "is negative")
+    refuse(
         entries,
         (entries.row == entries.col) & (entries.data != 0),
         "lies on the diagonal, which must be zero",
     )
     csr = sparse.csr_array(matrix)
     gaps = sparse.csr_array(csr - csr.T).tocoo()
-    unequal = np.abs(gaps.data) > _TOLERANCE * np.max(entries.data, initial=0.0)
+    unequal = np.abs(gaps.data) > TOLERANCE * np.max(entries.data, initial=0.0)
     if unequal.any():
         row, column = _first(gaps, unequal)
         raise UserError(
@@ -83,53 +75,15 @@ def check_relation_graph(graph: Any) -> Graph:
 
 def degrees(graph: Any) -> NDArray[np.float64]:
     """Row sums (N,)."""
-    return np.asarray(_square(graph).sum(axis=1), dtype=np.float64).ravel()
+    return np.asarray(as_square(graph).sum(axis=1), dtype=np.float64).ravel()
 
 
 def laplacian(graph: Any) -> Graph:
     """`L = D - G`, unnormalised; `sum_ij G_ij |z_i - z_j|^2 = 2 tr(Z^T L Z)` for symmetric G."""
-    matrix = _square(graph)
+    matrix = as_square(graph)
     if sparse.issparse(matrix):
         return sparse.csr_array(sparse.diags_array(degrees(matrix)) - matrix)
     return np.diag(degrees(matrix)) - matrix
-
-
-def augmentation_graph(kernel: Any, prior: ArrayLike | None = None) -> AugmentationGraph:
-    """HaoChen et al. 2021, section 3.1: `w_xx' = sum_i prior_i p(x | i) p(x' | i)`; `sum w = 1`.
-
-    Points that no image of positive prior reaches have degree zero and are dropped; `kept` lists the others.
-
-    Args:
-        kernel: p(x | image), (images, points), non-negative, rows summing to 1.
-        prior: probability of each image (images,); uniform by default.
-
-    Raises:
-        UserError: the kernel or the prior is no probability distribution, or their sizes disagree.
-    """
-    p = _matrix(kernel)
-    images = p.shape[0]
-    weights = np.full(images, 1 / images) if prior is None else np.asarray(prior, dtype=np.float64)
-    if weights.shape != (images,):
-        raise UserError(
-            f"prior has shape {weights.shape}, expected one probability for each of {images} images"
-        )
-    entries = sparse.csr_array(p).tocoo()
-    _refuse(entries, ~np.isfinite(entries.data), "is not finite", name="p")
-    _refuse(entries, entries.data < 0, "is negative", name="p")
-    sums = np.asarray(p.sum(axis=1)).ravel()
-    wrong = np.abs(sums - 1) > _TOLERANCE * p.shape[1]
-    if wrong.any():
-        row = int(np.flatnonzero(wrong)[0])
-        raise UserError(
-            f"row {row} of p sums to {sums[row]:.12g}: expected a distribution over points; normalise it"
-        )
-    if not np.all(weights >= 0) or abs(weights.sum() - 1) > _TOLERANCE * images:
-        raise UserError(f"prior sums to {weights.sum():.12g} or has negative entries: expected probabilities")
-    column = weights[:, None]
-    w = p.T @ (sparse.csr_array(p.multiply(column)) if sparse.issparse(p) else p * column)
-    w = (w + w.T) / 2  # symmetric to the last bit, whatever the order of summation
-    kept = np.flatnonzero(degrees(w) > 0)
-    return AugmentationGraph(_matrix(w[kept][:, kept]), kept)
 
 
 def normalised_adjacency(w: Any) -> Graph:
@@ -138,7 +92,7 @@ def normalised_adjacency(w: Any) -> Graph:
     Raises:
         UserError: a node has no positive degree.
     """
-    matrix = _square(w)
+    matrix = as_square(w)
     degree = degrees(matrix)
     if not (degree > 0).all():
         node = int(np.flatnonzero(~(degree > 0))[0])
@@ -153,39 +107,10 @@ def normalised_adjacency(w: Any) -> Graph:
 
 def connected_components(graph: Any) -> tuple[int, NDArray[np.intp]]:
     """The number of connected components, and the component of each node (N,), numbered from 0."""
-    csr = sparse.csr_array(_square(graph), copy=True)
+    csr = sparse.csr_array(as_square(graph), copy=True)
     csr.eliminate_zeros()  # a stored zero would count as an edge
     count, labels = csgraph.connected_components(csr, directed=False)
     return int(count), labels.astype(np.intp)
-
-
-def conductance(w: Any, subset: ArrayLike) -> float:
-    """HaoChen et al. 2021's Dirichlet conductance: weight from S to its complement over S's degrees.
-
-    The degrees include self-loops, so that a singleton has `1 - w_xx / w_x`, not 1 as printed.
-
-    Args:
-        w: graph (N, N).
-        subset: node indices, or a boolean mask (N,).
-
-    Raises:
-        UserError: the subset is empty, out of range, or of degree zero.
-    """
-    matrix = _square(w)
-    n = matrix.shape[0]
-    chosen = np.asarray(subset)
-    if chosen.dtype == bool and chosen.shape == (n,):
-        inside = chosen
-    elif chosen.size and np.issubdtype(chosen.dtype, np.integer) and 0 <= chosen.min() <= chosen.max() < n:
-        inside = np.isin(np.arange(n), chosen)
-    else:
-        raise UserError(
-            f"a subset of shape {chosen.shape} and type {chosen.dtype}: expected nodes in 0..{n - 1}"
-        )
-    volume = float(degrees(matrix)[inside].sum())
-    if volume <= 0:
-        raise UserError("the subset is empty or has degree zero: its conductance is not defined")
-    return float(matrix[inside][:, ~inside].sum()) / volume
 
 
 def save_graph(path: str | Path, graph: Any) -> None:
@@ -193,7 +118,7 @@ def save_graph(path: str | Path, graph: Any) -> None:
     path = Path(path)
     part = path.with_name(f".{path.name}.part.npz")
     try:
-        sparse.save_npz(part, sparse.csr_array(_square(graph)))
+        sparse.save_npz(part, sparse.csr_array(as_square(graph)))
         os.replace(part, path)
     finally:
         part.unlink(missing_ok=True)
@@ -207,7 +132,7 @@ def load_graph(path: str | Path) -> sparse.csr_array:
     """
     try:
         with open(path, "rb") as file:  # numpy leaves a damaged file open
-            return sparse.csr_array(_square(sparse.load_npz(file)))
+            return sparse.csr_array(as_square(sparse.load_npz(file)))
     except FileNotFoundError as error:
         raise UserError(f"no graph {path}: run the stage that writes it") from error
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
@@ -216,7 +141,12 @@ def load_graph(path: str | Path) -> sparse.csr_array:
         ) from error
 
 
-def _matrix(a: Any) -> Graph:
+def as_matrix(a: Any) -> Graph:
+    """Two-dimensional float64 with rows and columns: an ndarray, or a `csr_array` without duplicates.
+
+    Raises:
+        UserError: it is no matrix.
+    """
     if sparse.issparse(a):
         matrix = sparse.csr_array(a, dtype=np.float64)
         if not matrix.has_canonical_format:
@@ -229,8 +159,13 @@ def _matrix(a: Any) -> Graph:
     return matrix
 
 
-def _square(a: Any) -> Graph:
-    matrix = _matrix(a)
+def as_square(a: Any) -> Graph:
+    """`as_matrix` of as many rows as columns.
+
+    Raises:
+        UserError: it is not square.
+    """
+    matrix = as_matrix(a)
     if matrix.shape[0] != matrix.shape[1]:
         raise UserError(
             f"a graph of shape {matrix.shape}: expected a square matrix, a row and column for each node"
@@ -242,7 +177,8 @@ def _first(entries: Any, wrong: NDArray[np.bool_]) -> tuple[int, int]:
     return min(zip(entries.row[wrong].tolist(), entries.col[wrong].tolist(), strict=True))
 
 
-def _refuse(entries: Any, wrong: NDArray[np.bool_], what: str, *, name: str = "G") -> None:
+def refuse(entries: Any, wrong: NDArray[np.bool_], what: str, *, name: str = "G") -> None:
+    """Raise UserError for the first, row by row, of the entries (COO) that are `wrong`, if there is one."""
     if wrong.any():
         row, column = _first(entries, wrong)
         value = entries.data[(entries.row == row) & (entries.col == column)][0]

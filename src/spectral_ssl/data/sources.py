@@ -1,8 +1,8 @@
 """Data sets as plain arrays on disk: `ingest` writes a folder once, `load` maps it into memory.
 
 A folder holds `{train,test}_images.npy` (N, H, W, C) uint8, `{train,test}_labels.npy` (N,) int64,
-`{train,test}_factors.npy` (N, F) int64 and `meta.json`. Factors are labels known besides the class, such as an
-image's colour; most data sets have none, F = 0.
+`{train,test}_factors.npy` (N, F) int64 and `meta.json`. A training image without a label has label -1. Factors
+are labels known besides the class, such as an image's colour; most data sets have none, F = 0.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ from spectral_ssl.errors import UserError, unknown
 
 SPLITS = ("train", "test")
 _ARRAYS = tuple(f"{split}_{what}.npy" for split in SPLITS for what in ("images", "labels", "factors"))
-# Each module has `read(*, path, image_size, limits) -> Source` and is imported only when its data set is
-# asked for.
+# Each module has `read(*, path, image_size, limits, download) -> Source` and is imported only when its data set
+# is asked for.
 _READERS = {
     "digits": "spectral_ssl.data.digits",
     "factors": "spectral_ssl.data.factors",
@@ -101,23 +101,27 @@ def ingest(
     image_size: int | None = None,
     train_limit: int | None = None,
     test_limit: int | None = None,
+    download: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, Any]:
     """Write a data set as arrays into `out_dir` and return its `meta.json`.
 
-    Images come in the order of (class, file name). The arrays are written into a sibling of `out_dir` that
-    replaces it at the end: a failure leaves nothing new, and an earlier result stands until the new one is
-    complete.
+    Images come in the order of (class, file name), or in their archive's own (cifar10, cifar100, stl10). The
+    arrays are written into a sibling of `out_dir` that replaces it at the end: a failure leaves nothing new,
+    and an earlier result stands until the new one is complete.
 
     Args:
         name: one of `dataset_names()`.
         out_dir: the folder to write; an earlier result there is replaced.
-        path: `folder` only: a directory or archive of `split/class/image` files.
+        path: `folder`: a directory or archive of `split/class/image` files. Official data sets: their archive
+            or the directory that holds it; None: `data/` in the working directory.
         image_size: side in pixels. Images of another size are cropped centrally to a square and resized by
             Pillow's antialiased bicubic filter. None keeps the size, which must then be the same for all.
-        train_limit: total number of training images to keep: the first of each class by name, the same number
-            for every class. At least the size of the split, or None: all of them.
+        train_limit: total number of training images to keep: the first of each class in that order, the same
+            number for every class. At least the size of the split, or None: all of them. Images without a label are
+            kept only without a limit.
         test_limit: the same for test images.
+        download: fetch an official archive that is missing, where its owner allows it.
         progress: called as `progress(images done, images in total)` after every image.
 
     Raises:
@@ -137,7 +141,8 @@ def ingest(
     out = Path(out_dir).absolute()
     _check_replaceable(out)
     reader = import_module(_READERS[name])
-    source = reader.read(path=None if path is None else Path(path), image_size=image_size, limits=limits)
+    place = None if path is None else Path(path)
+    source = reader.read(path=place, image_size=image_size, limits=limits, download=download)
     part = out.with_name(f".{out.name}.{uuid.uuid4().hex[:8]}.part")
     try:
         part.mkdir(parents=True)
@@ -200,8 +205,9 @@ def load(folder: str | Path) -> Dataset:
                 f"{folder / name} holds {array.dtype} {array.shape}, meta.json says "
                 f"{np.dtype(dtype)} {shape}: {repair}"
             )
-        if name.endswith("labels.npy") and not 0 <= array.min() <= array.max() < len(classes):
-            raise UserError(f"{folder / name} has labels outside 0..{len(classes) - 1}: {repair}")
+        lowest = -1 if name == "train_labels.npy" else 0  # -1: no label
+        if name.endswith("labels.npy") and not lowest <= array.min() <= array.max() < len(classes):
+            raise UserError(f"{folder / name} has labels outside {lowest}..{len(classes) - 1}: {repair}")
     by_field = {name.removesuffix(".npy"): array for name, array in arrays.items()}
     return Dataset(**by_field, classes=classes, meta=meta)
 
@@ -209,15 +215,20 @@ def load(folder: str | Path) -> Dataset:
 def first_per_class(
     labels: NDArray[np.int64], limit: int | None, classes: Sequence[str], split: str
 ) -> NDArray[np.intp]:
-    """Indices, ascending, of the first `limit / C` samples of each of C classes; all of them if limit >= N.
+    """Indices, ascending, of the first `limit / C` samples of each of C classes; all N if there is no limit.
+
+    Samples without a label (-1) are left out where there is one; a limit above the others' number keeps these.
 
     Raises:
         UserError: the limit is not a multiple of C, or a class has too few samples.
     """
-    if limit is None or limit >= len(labels):
+    if limit is None:
         return np.arange(len(labels))
+    labelled = np.flatnonzero(labels >= 0)
+    if limit >= len(labelled):
+        return labelled
     share, rest = divmod(limit, len(classes))
-    counts = np.bincount(labels, minlength=len(classes))
+    counts = np.bincount(labels[labelled], minlength=len(classes))
     if rest or share == 0:
         raise UserError(
             f"{split}_limit is {limit}, not the same number for each of {len(classes)} classes: "

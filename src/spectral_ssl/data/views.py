@@ -2,7 +2,7 @@
 
 Random numbers are drawn first, by `Augmentation.sample`, from an explicit generator and without looking at
 pixels; `Augmentation.apply` is a deterministic function of images and parameters. Given the parameters,
-every operation equals torchvision's.
+every operation on pixels equals torchvision's.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from torch import Tensor
 
 from spectral_ssl.data.augment.crop import RandomResizedCrop, ResizedCentreCrop
 from spectral_ssl.data.augment.presets import NORMALISATIONS, PRESETS
+from spectral_ssl.data.augment.rerender import Rerender
 from spectral_ssl.data.augment.sheet import contact_sheet
 from spectral_ssl.data.augment.stage import Parameters, Stage
 from spectral_ssl.errors import UserError, unknown
@@ -44,11 +45,14 @@ class Augmentation:
     mean: tuple[float, ...]
     std: tuple[float, ...]
 
-    def __call__(self, images: Tensor, *, generator: torch.Generator) -> Tensor:
+    def __call__(
+        self, images: Tensor, *, generator: torch.Generator, factors: Tensor | None = None
+    ) -> Tensor:
         """Draw parameters and apply them: one view of each image; see `sample` and `apply`."""
         self._check(images)
         source = (images.shape[2], images.shape[3])
-        return self.apply(images, self.sample(len(images), generator=generator, source=source))
+        parameters = self.sample(len(images), generator=generator, source=source)
+        return self.apply(images, parameters, factors=factors)
 
     def sample(
         self, n: int, *, generator: torch.Generator, source: tuple[int, int] | None = None
@@ -70,22 +74,27 @@ class Augmentation:
             parameters |= stage.sample(n, source, generator)
         return parameters
 
-    def apply(self, images: Tensor, parameters: Parameters) -> Tensor:
+    def apply(self, images: Tensor, parameters: Parameters, *, factors: Tensor | None = None) -> Tensor:
         """Transform and normalise images; leaves them unchanged.
 
         Args:
             images: (N, C, H, W) uint8, or floating point in [0, 1].
             parameters: from `sample`, with N rows, on any device.
+            factors: (N, F) int64, the images' known factors, on any device: stages that draw images anew
+                find them in the parameters, as `factors`.
 
         Returns:
             (N, C, image_size, image_size) float32.
 
         Raises:
-            UserError: images of another shape, type or number of channels, or parameters for another number
-                of images.
+            UserError: images of another shape, type or number of channels, parameters or factors for another
+                number of images, or no factors for an augmentation that needs them.
         """
         self._check(images)
         n = len(images)
+        if factors is not None:
+            parameters = {**parameters, "factors": factors}
+        self._check_factors(parameters.get("factors"), n)
         rows = {len(value) for value in parameters.values()} or {n}
         if rows != {n}:
             found = ", ".join(map(str, sorted(rows)))
@@ -154,6 +163,16 @@ class Augmentation:
             raise UserError(
                 f"images of {shape[2]} x {shape[3]} pixels; '{self.name}' does not resize and expected "
                 f"{self.image_size} x {self.image_size}: ask get_augmentation for the images' size"
+            )
+
+    def _check_factors(self, factors: Tensor | None, n: int) -> None:
+        if factors is not None and len(factors) != n:
+            raise UserError(f"factors of {len(factors)} images for {n} images; give one row for each image")
+        needed = any(isinstance(stage, Rerender) for stage in self.stages)
+        if needed and (factors is None or factors.shape[-1] == 0):
+            raise UserError(
+                f"augmentation '{self.name}' draws images anew from their factors, and this data set has none: "
+                "use the data set 'factors', or an augmentation of pixels such as 'simclr'"
             )
 
 

@@ -57,7 +57,13 @@ class Loss:
 
 
 def get_loss(name: str) -> Loss:
-    """The loss of that name; UserError, naming the nearest, when there is none."""
+    """The loss of that name, or in the file of that path (`my_loss.py`, see losses/own.py).
+
+    Raises UserError, naming the nearest, when there is none.
+    """
+    if name.endswith(".py"):
+        own: Loss = importlib.import_module(f"{__package__}.own").own_loss(name)
+        return own
     if name not in LOSSES:
         raise unknown("loss", name, LOSSES)
     module, function, fixed = LOSSES[name]

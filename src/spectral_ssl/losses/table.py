@@ -10,6 +10,7 @@ LOSSES: dict[str, tuple[str, str, dict[str, object]]] = {
     "dcl": ("dcl", "dcl", {"similarity": "plain"}),
     "dcl_sq": ("dcl", "dcl", {"similarity": "squared"}),
     "dcl_abs": ("dcl", "dcl", {"similarity": "absolute"}),
+    "info_nce": ("info_nce", "info_nce", {}),
     "vicreg": ("vicreg", "vicreg", {}),
     "vicreg_exp": ("vicreg_exp", "vicreg_exp", {}),
     "vicreg_ctr": ("vicreg_ctr", "vicreg_ctr", {}),

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
+from spectral_ssl.errors import UserError
 from spectral_ssl.losses import get_loss
 from spectral_ssl.losses.terms import Terms
+from spectral_ssl.methods.options import Option, resolve_options
 from spectral_ssl.models.encoders import get_encoder
 from spectral_ssl.models.heads import get_head
 
@@ -33,18 +36,29 @@ class Step:
 class Method(nn.Module, ABC):
     """Base class. The two views go through the networks separately, each with its own batch-norm statistics
     (as in the papers' code), in `precision` under autocast; losses see float32 or wider.
+
+    OPTIONS: the names that a run's `options` may have; `self.options` holds a value for each of them.
+    LOSS: the loss that the method is defined by; None if it takes any.
+    Raises UserError, when built, for an unknown or impossible option and for another loss than LOSS.
     """
+
+    OPTIONS: ClassVar[Mapping[str, Option]] = {}
+    LOSS: ClassVar[str | None] = None
 
     def __init__(
         self, run: RunSettings, image_size: int, channels: int, *, generator: torch.Generator
     ) -> None:
         super().__init__()
+        if self.LOSS not in (None, run.loss):
+            raise UserError(
+                f"method {run.method} is defined by the loss {self.LOSS}; found {run.loss}; set {self.LOSS}"
+            )
+        self.options = resolve_options(run.method, self.OPTIONS, run.options)
         self.encoder = get_encoder(run.encoder, image_size, channels, generator=generator)
         self.representation_dim = int(self.encoder.output_dim)  # type: ignore[arg-type]
         self.head = get_head(run.projector, self.representation_dim, run.embedding_dim, generator=generator)
         self.loss = get_loss(run.loss)
-        self.hyperparameters = dict(run.hyperparameters)
-        self.options = dict(run.options)
+        self.hyperparameters: dict[str, Any] = dict(run.hyperparameters)
         self.mixed = run.precision == "bfloat16"
 
     def autocast(self, device: torch.device) -> torch.autocast:
@@ -65,8 +79,12 @@ class Method(nn.Module, ABC):
     def step(self, view1: Tensor, view2: Tensor) -> Step:
         """The loss terms of a batch of two views, each (B, C, H, W)."""
 
-    def update(self, progress: float) -> None:  # noqa: B027  most methods have nothing to update
+    def update(self, progress: float) -> None:
         """What follows an optimiser's step, without gradient, such as moving a momentum target.
 
         progress: the share of all training steps that are done, in (0, 1].
         """
+
+    def constant_rate(self) -> nn.Module | None:
+        """The part whose learning rate stays at its peak; None if all of it follows the schedule."""
+        return None

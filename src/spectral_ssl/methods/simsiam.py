@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from spectral_ssl.losses.terms import Terms
 from spectral_ssl.methods.base import Method, Step
+from spectral_ssl.methods.options import Option
 from spectral_ssl.models.heads import get_head
 
 if TYPE_CHECKING:
@@ -19,7 +20,13 @@ class SimSiam(Method):
     """Loss = ½ D(p1, stop(z2)) + ½ D(p2, stop(z1)), D the negative cosine (Chen & He 2021, eq. 2-4).
 
     `embed` gives the projector's output; the predictor is left out.
+
+    Option `constant_predictor_rate`: 1 lets the predictor's learning rate stay at its peak (Chen & He's table 1c,
+    and `--fix-pred-lr` in their code for ImageNet); 0, the default, lets it decay as the rest does.
     """
+
+    OPTIONS = {"constant_predictor_rate": Option(0, 0, 1, whole=True)}  # noqa: RUF012
+    LOSS = "negative_cosine"
 
     def __init__(
         self, run: RunSettings, image_size: int, channels: int, *, generator: torch.Generator
@@ -38,3 +45,7 @@ class SimSiam(Method):
         second = self.loss(p2.float(), z1.detach()).total
         terms = Terms({"invariance": (first + second) / 2})
         return Step(terms, (h1.float(), h2.float()), (z1, z2))
+
+    def constant_rate(self) -> nn.Module | None:
+        """The predictor, if the option says so."""
+        return self.predictor if self.options["constant_predictor_rate"] else None

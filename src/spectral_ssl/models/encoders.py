@@ -19,8 +19,10 @@ def get_encoder(name: str, image_size: int, channels: int, *, generator: torch.G
     - `conv_narrow`, `conv_small`: three convolutions (16-32-64, 32-64-128), for 8-pixel digits on a CPU;
     - `conv32`: four strided convolutions (16-32-64-128), for 32-pixel images on a CPU;
     - `mlp`: the pixels and two hidden layers of 256;
-    - `resnet18_cifar`: ResNet-18 with a 3x3 stem of stride 1 and padding 1, no max-pool, no last layer; 512;
-    - `resnet50`: torchvision's ResNet-50 without its last layer, for ImageNet; 2048.
+    - `resnet18_cifar`, `resnet50_cifar`: ResNets with a 3x3 stem of stride 1 and padding 1, no max-pool and no
+      last layer, for images of 32 px or so; 512 and 2048;
+    - `resnet18`, `resnet50`: torchvision's ResNets without their last layer, for 64 px (a last map of 2 x 2)
+      to ImageNet's 224 (7 x 7); 512 and 2048.
 
     The convolutional ones average over the last map; all apply ReLU before that. Weights are drawn from
     `generator` (CPU); the global generator stays as it was.

@@ -14,25 +14,26 @@ from spectral_ssl.models.specification import HeadSpecification, parse_head
 class Head(nn.Sequential):
     """Layers from a representation (N, input_dim) to an embedding (N, output_dim)."""
 
-    def __init__(self, layers: list[nn.Module], output_dim: int) -> None:
-        super().__init__(*layers)
-        self.output_dim = output_dim
+    def __init__(self, specification: HeadSpecification) -> None:
+        super().__init__(*_layers(specification))
+        self.output_dim = specification.output_dim
 
 
 def get_head(spec: str, input_dim: int, embedding_dim: int | None, *, generator: torch.Generator) -> Head:
     """Builds the head that `spec` names (`specification.parse_head` says which there are).
 
-    Between the linear layers of every head stand batch norm and ReLU. The ends differ as they do in the
-    papers' code: chains of widths end in a linear layer without bias (Bardes et al. 2022), `spectral` ends
-    in batch norm (HaoChen et al. 2021), `simsiam` in batch norm without scale and shift, and `predictor` in
-    a plain linear layer (Chen & He 2021). A linear layer that batch norm follows has a bias in the chains
-    and in `spectral`, and none in SimSiam's two.
+    Between the linear layers of every head stand batch norm and ReLU, but for `moco`, which has ReLU alone (Chen et
+    al. 2020). The ends differ as they do in the papers' code: chains of widths, `byol` among them, end in a
+    linear layer without bias (Bardes et al. 2022, Grill et al. 2020), `spectral` and `nnclr` in batch norm (HaoChen et
+    al. 2021, Dwibedi et al. 2021), `simsiam` in batch norm without scale and shift, `predictor` and `moco` in a
+    plain linear layer (Chen & He 2021, Chen et al. 2020). A linear layer that batch norm follows has a bias in the
+    chains and in `spectral`, and none elsewhere, where batch norm subtracts it again.
 
     Raises UserError for a spec outside the grammar and for impossible sizes. Weights are drawn from
     `generator` (CPU).
     """
     specification = parse_head(spec, input_dim, embedding_dim)
-    head = build(lambda: Head(_layers(specification), specification.output_dim), generator=generator)
+    head = build(lambda: Head(specification), generator=generator)
     assert isinstance(head, Head)
     return head
 
@@ -44,11 +45,13 @@ def _layers(specification: HeadSpecification) -> list[nn.Module]:
     *hidden, last = pairwise(widths)
     layers: list[nn.Module] = []
     for wide, narrow in hidden:
-        bias = kind not in ("simsiam", "predictor")
-        layers += [nn.Linear(wide, narrow, bias=bias), nn.BatchNorm1d(narrow), nn.ReLU(inplace=True)]
-    layers.append(nn.Linear(*last, bias=kind not in ("mlp", "simsiam")))
-    if kind in ("spectral", "simsiam"):
-        layers.append(nn.BatchNorm1d(last[1], affine=kind == "spectral"))
+        layers.append(nn.Linear(wide, narrow, bias=kind in ("mlp", "spectral", "moco")))
+        if kind != "moco":
+            layers.append(nn.BatchNorm1d(narrow))
+        layers.append(nn.ReLU(inplace=True))
+    layers.append(nn.Linear(*last, bias=kind in ("linear", "spectral", "predictor", "moco")))
+    if kind in ("spectral", "simsiam", "nnclr"):
+        layers.append(nn.BatchNorm1d(last[1], affine=kind != "simsiam"))
     return layers
 
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from torch import Tensor, nn
-from torchvision.models import resnet18
-from torchvision.models import resnet50 as torchvision_resnet50
+from torchvision import models
 
 
 class ResNetEncoder(nn.Module):
@@ -21,22 +20,44 @@ class ResNetEncoder(nn.Module):
         return representations
 
 
-def resnet18_cifar(image_size: int, channels: int) -> ResNetEncoder:
-    """ResNet-18 for small images: stem 3x3, stride 1, padding 1, and no max-pool (HaoChen et al. 2021).
-
-    With torchvision's stem and max-pool left in, a 32-pixel image shrinks to one pixel and CIFAR-10 sticks
-    near 76 %. `image_size` changes nothing: the last map is averaged whatever its size.
-    """
-    trunk = resnet18(weights=None)
-    trunk.conv1 = nn.Conv2d(channels, 64, kernel_size=3, stride=1, padding=1, bias=False)
-    trunk.maxpool = nn.Identity()
-    trunk.fc = nn.Identity()
-    return ResNetEncoder(trunk, 512)
+def resnet18(image_size: int, channels: int) -> ResNetEncoder:
+    """ResNet-18 with torchvision's stem; `_imagenet` says what that does to small images."""
+    return _imagenet(models.resnet18(weights=None), 512, channels)
 
 
 def resnet50(image_size: int, channels: int) -> ResNetEncoder:
-    """ResNet-50 with torchvision's stem (7x7, stride 2, max-pool); `image_size` changes nothing."""
-    trunk = torchvision_resnet50(weights=None)
+    """ResNet-50 with torchvision's stem; `_imagenet` says what that does to small images."""
+    return _imagenet(models.resnet50(weights=None), 2048, channels)
+
+
+def resnet18_cifar(image_size: int, channels: int) -> ResNetEncoder:
+    """ResNet-18 with the stem for small images."""
+    return _cifar(models.resnet18(weights=None), 512, channels)
+
+
+def resnet50_cifar(image_size: int, channels: int) -> ResNetEncoder:
+    """ResNet-50 with the stem for small images."""
+    return _cifar(models.resnet50(weights=None), 2048, channels)
+
+
+def _imagenet(trunk: models.ResNet, output_dim: int, channels: int) -> ResNetEncoder:
+    """The stem of He et al. (2016): 7x7, stride 2, and max-pool.
+
+    The last map is 1/32 of the image: 7 x 7 at 224 px, 3 x 3 at 96 and 2 x 2 at 64, the smallest size taken. It is
+    averaged whatever its size.
+    """
     trunk.conv1 = nn.Conv2d(channels, 64, kernel_size=7, stride=2, padding=3, bias=False)
     trunk.fc = nn.Identity()
-    return ResNetEncoder(trunk, 2048)
+    return ResNetEncoder(trunk, output_dim)
+
+
+def _cifar(trunk: models.ResNet, output_dim: int, channels: int) -> ResNetEncoder:
+    """The stem for small images: 3x3, stride 1, padding 1, and no max-pool (HaoChen et al. 2021).
+
+    The last map is 1/8 of the image, 4 x 4 at 32 px. With torchvision's stem and max-pool left in, a 32-pixel image
+    shrinks to one pixel and CIFAR-10 sticks near 76 %. The last map is averaged whatever its size.
+    """
+    trunk.conv1 = nn.Conv2d(channels, 64, kernel_size=3, stride=1, padding=1, bias=False)
+    trunk.maxpool = nn.Identity()
+    trunk.fc = nn.Identity()
+    return ResNetEncoder(trunk, output_dim)

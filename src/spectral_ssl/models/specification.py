@@ -8,14 +8,14 @@ from typing import Literal
 
 from spectral_ssl.errors import UserError
 
-Kind = Literal["none", "linear", "mlp", "spectral", "simsiam", "predictor"]
+Kind = Literal["none", "linear", "mlp", "spectral", "simsiam", "moco", "nnclr", "predictor"]
 
 ACCEPTED = (
     "widths joined by '-' and ending in d, the embedding dimension (d-d-d, 2048-d, 256-256-d); none; linear; "
-    "spectral, simsiam or predictor, each with an optional hidden width (spectral:2048)"
+    "spectral, simsiam, byol, moco, nnclr or predictor, each with an optional hidden width (spectral:2048)"
 )
 _CHAIN = re.compile(r"(?:(?:d|[1-9][0-9]*)-)*d")
-_NAMED = re.compile(r"(none|linear|spectral|simsiam|predictor)(?::([1-9][0-9]*))?")
+_NAMED = re.compile(r"(none|linear|spectral|simsiam|byol|moco|nnclr|predictor)(?::([1-9][0-9]*))?")
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,11 @@ def parse_head(spec: str, input_dim: int, embedding_dim: int | None) -> HeadSpec
     - `linear` (one layer, with a bias), `none` (the identity: `embedding_dim` is None or `input_dim`);
     - `spectral[:hidden]`: HaoChen et al. 2021's released code, hidden 2048 unless given;
     - `simsiam[:hidden]`, `predictor[:hidden]`: Chen & He 2021's projector (hidden d) and predictor (hidden
-      d/4).
+      d/4);
+    - `byol[:hidden]`: Grill et al. 2020's projector, the chain `4096-d` unless another width is given;
+    - `moco[:hidden]`: Chen et al. 2020's projector of two layers without batch norm, hidden 2048;
+    - `nnclr[:hidden]`: Dwibedi et al. 2021's projector of three layers, hidden 2048;
+    - `predictor:4096` is the predictor of Grill et al. 2020 and of Dwibedi et al. 2021.
 
     Raises UserError, in one line with the accepted grammar, for anything else and for impossible sizes.
     """
@@ -77,6 +81,12 @@ def _named(spec: str, named: re.Match[str], input_dim: int, d: int) -> HeadSpeci
             return HeadSpecification("spectral", (input_dim, hidden or 2048, d))
         case "simsiam":
             return HeadSpecification("simsiam", (input_dim, hidden or d, hidden or d, d))
+        case "byol":
+            return HeadSpecification("mlp", (input_dim, hidden or 4096, d))
+        case "moco":
+            return HeadSpecification("moco", (input_dim, hidden or 2048, d))
+        case "nnclr":
+            return HeadSpecification("nnclr", (input_dim, hidden or 2048, hidden or 2048, d))
         case "predictor":
             return HeadSpecification("predictor", _predictor_widths(input_dim, d, hidden))
         case "linear" if hidden is None:

@@ -32,6 +32,8 @@ ENCODERS = {
     "conv32": EncoderEntry(f"{_PACKAGE}.convolutional", "conv32", 16, None),
     "mlp": EncoderEntry(f"{_PACKAGE}.convolutional", "mlp", 1, 64),
     "resnet18_cifar": EncoderEntry(f"{_PACKAGE}.resnet", "resnet18_cifar", 8, None, "fan_out"),
+    "resnet50_cifar": EncoderEntry(f"{_PACKAGE}.resnet", "resnet50_cifar", 8, None, "fan_out"),
+    "resnet18": EncoderEntry(f"{_PACKAGE}.resnet", "resnet18", 64, None, "fan_out"),
     "resnet50": EncoderEntry(f"{_PACKAGE}.resnet", "resnet50", 64, None, "fan_out"),
 }
 

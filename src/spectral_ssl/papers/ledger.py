@@ -4,97 +4,73 @@ Rules
   value      the printed number lies in the prediction interval of one further seed; judged only where data set,
              encoder, length of training and protocol are the paper's, else `not run at this tier` with the
              small-scale analogue in `measured`.
-  order      the paired difference over seeds has a 95 % interval above zero.
-  same       two one-sided tests within the margin stated in claims.yaml.
+  claims     order, same, noninferior, different, range, correlation, underspecified: see papers/decide.py.
   statement  the theorem check's verdict, provided that its negative control fails.
   mark       decided where it is measured (the paper's tables.py), by the tolerance in published.yaml.
-Orders, samenesses and marks may be judged on an analogue; `protocol` then says so.
+  figure, keypoint  the worst verdict of the entries that it names.
+Claims and marks may be judged on an analogue; `protocol` then says so.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 import pandas as pd
 
 from spectral_ssl.papers import PAPERS, read
-from spectral_ssl.papers.evidence import COLUMNS, VERDICTS, Evidence
-from spectral_ssl.papers.measure import select
+from spectral_ssl.papers.decide import PAIRED, RULES, decide
+from spectral_ssl.papers.evidence import COLUMNS, NOT_RUN, VERDICTS, Evidence
 from spectral_ssl.papers.printed import values
-from spectral_ssl.stats import equivalence, order, seeds_needed, seeds_needed_for_order
+
+COMPOSITE = ("figure", "keypoint")
+NEEDED = {
+    "same": {"margin"},
+    "noninferior": {"margin"},
+    "different": {"margin"},
+    "range": {"bounds"},
+    "correlation": {"bounds"},
+    "underspecified": {"reason"},
+    "figure": {"entries"},
+    "keypoint": {"entries"},
+}
+WORST_FIRST = ("differs", "inconclusive", NOT_RUN, "underspecified", "holds")
 
 
 def ledger(evidence: Evidence) -> pd.DataFrame:
     """A paper's ledger at one tier: claims, the map's arrows, statements, marks, then printed cells."""
-    rows = [
-        *_claims(evidence),
-        *_arrows(evidence),
-        *_statements(evidence),
-        *_marks(evidence),
-        *values(evidence),
-    ]
-    return pd.DataFrame(rows, columns=COLUMNS)
+    claims = list(_claims(evidence))
+    rest = [*_arrows(evidence), *_statements(evidence), *_marks(evidence), *values(evidence)]
+    composites = list(_composites(evidence, claims + rest))
+    return pd.DataFrame(composites + claims + rest, columns=COLUMNS)
 
 
 def _claims(evidence: Evidence) -> Iterator[dict[str, Any]]:
     for entry, claim in read(f"{evidence.paper}/claims.yaml").items():
-        found = _decide(evidence, claim) if "measure" in claim else {}
-        rule = {
-            "order": "paired difference over seeds, 95 % interval above zero",
-            "same": "two one-sided paired tests at 5 % within the margin",
-        }[claim["kind"]]
+        kind = claim["kind"]
+        if kind in COMPOSITE:
+            continue
+        rule = RULES[kind] + (f" {claim['bounds']}" if "bounds" in claim else "")
         printed = f"{claim['statement']} ({claim['printed']})"
-        yield evidence.row(
-            entry,
-            claim["kind"],
-            claim["location"],
-            printed,
-            rule,
-            **({"margin": claim.get("margin")} | found),
-        )
+        found = {"margin": claim.get("margin")} | decide(evidence, claim)
+        yield evidence.row(entry, kind, claim["location"], printed, rule, **found)
 
 
-def _decide(evidence: Evidence, claim: Mapping[str, Any]) -> dict[str, Any]:
-    measure = claim["measure"]
-    common = {"experiment": measure["experiment"]} if "experiment" in measure else {}
-    high, low = (select(evidence.frame, common | measure[side]) for side in ("high", "low"))
-    column = measure["column"]
-    if column not in evidence.frame:
-        return {"protocol": f"this tier does not measure {column}"}
-    pairs = pd.merge(high, low, on="seed", suffixes=("_high", "_low")).sort_values("seed")
-    pairs = pairs[(pairs["status_high"] == "finished") & (pairs["status_low"] == "finished")]
-    run = evidence.context.manifest.runs[high["run"].iloc[0]]
-    found: dict[str, Any] = {
-        "protocol": f"analogue: {run.dataset}, {run.encoder}, {column}; high - low",
-        "seeds": len(pairs),
-        "verdict": "inconclusive",
-    }
-    if pairs.empty:
-        return found | {"protocol": found["protocol"] + "; a side diverged in every seed"}
-    scale = 100 if column.startswith("few") else 1
-    a, b = ((scale * pairs[f"{column}_{side}"]).tolist() for side in ("high", "low"))
-    differences = [x - y for x, y in zip(a, b, strict=True)]
-    if claim["kind"] == "order":
-        decided = order(a, b)
-        verdict, interval, margin = decided.verdict, decided.interval, 0.0
-    else:
-        same = equivalence(a, b, claim["margin"])
-        verdict = {"equivalent": "holds", "different": "differs"}.get(same.verdict, "inconclusive")  # type: ignore[assignment]
-        interval, margin = same.interval, claim["margin"]
-    found |= {
-        "measured": interval.mean,
-        "spread": interval.spread,
-        "ci_low": interval.low,
-        "ci_high": interval.high,
-        "verdict": verdict,
-    }
-    if verdict == "inconclusive":
-        found["seeds_needed"] = (
-            seeds_needed(differences, margin) if margin else seeds_needed_for_order(differences)
-        )
-    return found
+def _composites(evidence: Evidence, rows: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Entries that other entries decide, earlier composites among them: a figure by the claims on it."""
+    verdicts = {row["entry"]: row["verdict"] for row in rows}
+    for entry, claim in read(f"{evidence.paper}/claims.yaml").items():
+        if claim["kind"] not in COMPOSITE:
+            continue
+        parts = [verdicts[name] for name in claim["entries"]]
+        verdict = next((v for v in WORST_FIRST if v in parts), NOT_RUN)
+        counted = ", ".join(f"{parts.count(v)} {v}" for v in VERDICTS if v in parts)
+        printed = f"{claim['statement']} ({claim['printed']})"
+        rule = f"the worst verdict of {', '.join(claim['entries'])}"
+        verdicts[entry] = verdict
+        found = {"verdict": verdict, "protocol": counted}
+        yield evidence.row(entry, claim["kind"], claim["location"], printed, rule, **found)
 
 
 def _marks(evidence: Evidence) -> Iterator[dict[str, Any]]:
@@ -164,6 +140,10 @@ def counts(frame: pd.DataFrame) -> dict[str, int]:
 def check_complete(paper: str) -> None:
     """Refuse a claims file whose entry has no rule: no claim is made that cannot be decided."""
     for entry, claim in read(f"{paper}/claims.yaml").items():
-        missing = {"kind", "location", "statement", "printed"} - set(claim)
-        if missing or (claim["kind"] == "same" and "margin" not in claim):
-            raise ValueError(f"{PAPERS[paper]}: claim {entry} lacks {sorted(missing) or 'margin'}")
+        kind = claim.get("kind")
+        needed = {"kind", "location", "statement", "printed"} | NEEDED.get(kind, set())
+        missing = sorted(needed - set(claim))
+        if kind in PAIRED and "measure" in claim:
+            missing += sorted({"high", "low", "column"} - set(claim["measure"]))
+        if missing or kind not in (*RULES, *COMPOSITE):
+            raise ValueError(f"{PAPERS[paper]}: claim {entry} lacks {missing or 'a known kind'}")

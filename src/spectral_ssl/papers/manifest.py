@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
+from pathlib import PurePath
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
@@ -55,8 +56,8 @@ class RunSettings(BaseModel):
 
     @property
     def name(self) -> str:
-        """The method's short name: the loss, or the method where that decides."""
-        return self.loss if self.method == "joint_embedding" else self.method
+        """The method's short name: the loss (a file's by its stem), or the method where that decides."""
+        return PurePath(self.loss).stem if self.method == "joint_embedding" else self.method
 
     @cached_property
     def id(self) -> str:
@@ -111,8 +112,8 @@ def digest(text: str, length: int = 8) -> str:
 
 def build(tier: Tier) -> Manifest:
     """Resolve every experiment of every paper at a tier. Raises UserError for a name that no table knows."""
-    reader_module(tier.data.name)
-    encoder_entry(tier.training.encoder)
+    for data in tier.datasets.values():
+        reader_module(data.name)
     measured = measured_names(tier.probes.names)
     if tier.probes.metric not in measured:
         raise unknown("metric of these probes", tier.probes.metric, measured)
@@ -123,6 +124,8 @@ def build(tier: Tier) -> Manifest:
     runs: dict[str, RunSettings] = {}
     for paper in PAPERS:
         for name, experiment in read(f"{paper}/experiments.yaml")["experiments"].items():
+            if experiment.get("dataset", tier.data.slug) not in (tier.data.slug, *tier.companions):
+                continue
             for cell, run in _experiment(tier, paper, name, experiment):
                 cells.append(cell)
                 runs[run.id] = run
@@ -130,21 +133,24 @@ def build(tier: Tier) -> Manifest:
 
 
 def _experiment(tier: Tier, paper: str, name: str, spec: dict[str, Any]) -> list[tuple[Cell, RunSettings]]:
-    vary: dict[str, str] = spec.get("vary", {})
-    levels = [getattr(tier.levels, level) for level in vary.values()]
+    vary: dict[str, str | list[Any]] = spec.get("vary", {})
+    levels = [level if isinstance(level, list) else getattr(tier.levels, level) for level in vary.values()]
     found = []
     for method, values, seed in product(spec["methods"], product(*levels), range(tier.seeds)):
         factors = dict(zip(vary, values, strict=True))
-        run = resolve(tier, method, {**spec.get("settings", {}), **factors}, seed)
+        run = resolve(tier, method, {**spec.get("settings", {}), **factors}, seed, spec.get("dataset"))
         short = {key.split(".")[-1]: value for key, value in factors.items()}
         found.append((Cell(paper, name, method, short, seed, run.id), run))
     return found
 
 
-def resolve(tier: Tier, method: str, settings: dict[str, Any], seed: int) -> RunSettings:
-    """A run's settings: the tier's, overridden by the method's, the tier's recipe for it, the experiment's.
+def resolve(
+    tier: Tier, method: str, settings: dict[str, Any], seed: int, companion: str | None = None
+) -> RunSettings:
+    """A run's settings: the tier's, overridden by the method's, the tier's recipe for it, its companion data
+    set's and the experiment's.
 
-    `settings` may set a hyperparameter by a dotted key (`hyperparameters.mu`).
+    `settings` may set a hyperparameter by a dotted key (`hyperparameters.mu`) and an optimiser by its name.
     """
     presets = read("methods.yaml")
     if method not in presets:
@@ -157,6 +163,7 @@ def resolve(tier: Tier, method: str, settings: dict[str, Any], seed: int) -> Run
         "augmentation": training.augmentation,
         "method": preset.get("method", "joint_embedding"),
         "options": preset.get("options", {}),
+        "relation": "views",
         "loss": preset["loss"],
         "encoder": training.encoder,
         "projector": preset.get("projector", training.projector),
@@ -171,17 +178,26 @@ def resolve(tier: Tier, method: str, settings: dict[str, Any], seed: int) -> Run
         "threads": tier.jobs.threads,
         "seed": seed,
     }
-    recipe = tier.recipes.get(method, Recipe())
+    if companion:
+        beside = tier.companions[companion]
+        values |= {"dataset": beside.data.slug, "augmented_probe": False}
+        values |= beside.training.model_dump(exclude_none=True)
+        values["projector"] = preset.get("projector", values["projector"])
+    recipe = tier.recipes.get(method, Recipe()) if not companion else Recipe()
     values |= {key: value for key in RECIPE if (value := getattr(recipe, key)) is not None}
+    values["options"] = {**values["options"], **recipe.options}
     hyperparameters = {**preset.get("hyperparameters", {}), **recipe.hyperparameters}
     for key, value in settings.items():
         section, _, name = key.rpartition(".")
         if section == "hyperparameters":
             hyperparameters[name] = value
+        elif key == "optimiser":
+            values[key] = tier.optimiser(value)
         elif key in values:
             values[key] = value
         else:
             raise unknown("setting", key, values)
+    encoder_entry(values["encoder"])
     values["projector"] = projector(values["projector"], values["embedding_dim"])
     return RunSettings(**values, hyperparameters=hyperparameters)
 

@@ -13,15 +13,20 @@ from spectral_ssl.provenance import read_json
 from spectral_ssl.stages import Context
 from spectral_ssl.stats import mean_interval
 
+OFFLINE = ("linear_last", "lbfgs")
 RANKS = ("embedding_effective_rank_centred", "representation_effective_rank_centred")
-FACTORS = ("epochs", "mu", "embedding_dim", "projector", "invariance")
+FACTORS = (
+    *("epochs", "mu", "embedding_dim", "projector", "invariance", "batch_size"),
+    *("projection", "encoder", "optimiser", "relation"),
+)
 
 
 def measurements(context: Context, paper: str) -> pd.DataFrame:
     """A row a cell of the paper's experiments: its factors, its run, the run's status and probe values.
 
     `accuracy` is the tier's metric in percent; the other probe columns are as probe.json has them (fractions).
-    A diverged run has its status and no values.
+    `offline` is the linear classifier's accuracy, trained to its last epoch or to convergence; `separation_gain`
+    what training adds to the separation of views. A diverged run has its status and no values.
     """
     rows = [_row(context, context.manifest, cell) for cell in context.manifest.paper_cells(paper)]
     frame = pd.DataFrame(rows)
@@ -30,6 +35,10 @@ def measurements(context: Context, paper: str) -> pd.DataFrame:
         if column not in frame:
             frame[column] = float("nan")
     frame.insert(list(frame.columns).index("status") + 1, "accuracy", 100 * frame[metric])
+    if "separation_after" in frame:
+        frame["separation_gain"] = frame["separation_after"] - frame["separation_before"]
+    if offline := next((name for name in OFFLINE if name in frame), None):
+        frame["offline"] = frame[offline]
     return frame
 
 

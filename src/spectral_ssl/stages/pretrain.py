@@ -22,9 +22,9 @@ from spectral_ssl.train.loop import Row
 def run(context: Context, batch: str, device: str | None = None) -> int:
     """Write a folder a run; exits 3, after writing everything, if a run's loss diverged."""
     members = context.manifest.batch(batch)
-    where = _device(device)
+    where = pick_device(device)
     torch.set_num_threads(context.tier.jobs.threads)
-    folder = context.layout.data(context.tier.data.slug)
+    folder = context.layout.data(members.runs[0].dataset)
     dataset = load(folder)
     place = Place(
         context.layout.runs, context.layout.scratch, batch_code(members), sha256_file(folder / "meta.json")
@@ -41,7 +41,8 @@ def run(context: Context, batch: str, device: str | None = None) -> int:
     return 0
 
 
-def _device(name: str | None) -> torch.device:
+def pick_device(name: str | None) -> torch.device:
+    """The device of that name, by default CUDA where it is; UserError for one that is not there."""
     if name is None:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if not re.fullmatch(r"cpu|cuda(:[0-9]+)?", name):

@@ -25,7 +25,10 @@ def run(context: Context) -> int:
     images = torch.from_numpy(dataset.train_images[index].transpose(0, 3, 1, 2).copy())
     augmentation = get_augmentation(tier.training.augmentation, images.shape[-1], images.shape[1])
     generator = torch.Generator().manual_seed(0)
-    views = torch.cat([augmentation(images, generator=generator) for _ in range(tier.views.views)])
+    factors = torch.from_numpy(dataset.train_factors[index]) if dataset.meta["factors"] else None
+    views = torch.cat(
+        [augmentation(images, generator=generator, factors=factors) for _ in range(tier.views.views)]
+    )
 
     folder = context.layout.views(tier.data.slug, tier.training.augmentation)
     folder.mkdir(parents=True, exist_ok=True)
@@ -40,12 +43,15 @@ def run(context: Context) -> int:
         views=8,
         generator=generator,
         path=folder / "contact_sheet.png",
+        factors=None if factors is None else factors[rows],
     )
     return 0
 
 
 def subset(dataset: Dataset, size: int) -> np.ndarray:
-    """Sorted indices of `size` training images, spread over the classes as evenly as they allow."""
+    """Sorted indices of `size` training images, spread over the classes as evenly as they allow; unlabelled ones
+    count as one more class.
+    """
     labels = np.asarray(dataset.train_labels)
     if size > len(labels):
         raise UserError(f"views.images is {size}, but there are {len(labels)} training images; set it lower")

@@ -137,9 +137,11 @@ def _finite(value: object) -> object:
 MODULES: Mapping[str, tuple[str, ...]] = {
     "haochen2021.population": ("toy-graph", "lemma-3.1", "lemma-3.2", "eckart-young"),
     "haochen2021.probe": ("theorem-3.8", "zero-error", "theorem-4.2"),
+    "haochen2021.manifold": ("theorem-3.11",),
     "haochen2021.conductance": ("singleton-conductance", "cheeger"),
     "haochen2021.sampling": ("theorem-4.1",),
-    "haochen2021.labels": ("theorem-5.1",),
+    "haochen2021.excess": ("theorem-4.1-excess",),
+    "haochen2021.labels": ("theorem-5.1", "theorem-5.1-labels"),
     "haochen2021.network": ("network-recovers-eigenspace",),
     "garrido2023.criteria": ("theorem-3.3", "double-normalisation", "gradient-equivalence"),
     "garrido2023.norms": ("lemma-3.4", "corollary-3.4.1", "welch"),
@@ -149,10 +151,13 @@ MODULES: Mapping[str, tuple[str, ...]] = {
     "garrido2023.normalisation": ("table-1",),
     "balestriero2022.vicreg": ("dirichlet", "vicreg-optimum", "vicreg-rank", "lpp"),
     "balestriero2022.simclr": ("simclr-mds", "simclr-graph-step", "simclr-linear"),
+    "balestriero2022.neighbours": ("nnclr-mds",),
+    "balestriero2022.correlation": ("barlow-kernel-cca", "barlow-lda"),
     "balestriero2022.task": ("downstream", "rank"),
     "balestriero2022.barlow": ("pairs-from-graph", "barlow-cca"),
     "balestriero2022.singular": ("left-singular-vectors",),
     "balestriero2022.complexity": ("complexity",),
+    "balestriero2022.hinge": ("laplacian-eigenmaps-hinge",),
     "balestriero2022.linear": ("lda", "kernel-lpp", "laplacian-eigenmaps"),
 }
 """Module (below this package) to the statements it checks: names are known without importing torch or a

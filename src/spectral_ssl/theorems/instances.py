@@ -7,7 +7,7 @@ import itertools
 import numpy as np
 from numpy.typing import NDArray
 
-from spectral_ssl.data.graph import augmentation_graph
+from spectral_ssl.data.augmentation_graph import augmentation_graph
 
 Array = NDArray[np.float64]
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,21 +21,18 @@ from safetensors.torch import save_file
 
 from spectral_ssl.data.views import get_augmentation
 from spectral_ssl.errors import UserError, unknown
-from spectral_ssl.evaluate import evaluate_features
-from spectral_ssl.evaluate.probe import linear_sgd
-from spectral_ssl.evaluate.rank import embedding_statistics, numerical_rank, singular_values
 from spectral_ssl.layout import RUN_FILES
 from spectral_ssl.losses import get_loss
 from spectral_ssl.methods import build_method
 from spectral_ssl.provenance import environment, read_json, sha256_file, write_json
-from spectral_ssl.train.loop import Images, Row, Trained, embed, generator_for, represent, train
+from spectral_ssl.train.evaluation import evaluate_run
+from spectral_ssl.train.images import Images
+from spectral_ssl.train.loop import Row, Trained, train
+from spectral_ssl.train.partners import partners
 
 if TYPE_CHECKING:
     from spectral_ssl.data.sources import Dataset
     from spectral_ssl.papers.manifest import RunSettings
-
-PROBE_SEED = 0  # the same label draws and crops for every run: differences between methods are paired
-KEPT_FEATURES = 2000  # test images whose features are kept for figures
 
 
 @dataclass(frozen=True)
@@ -87,7 +84,8 @@ def run_batch(
 
 def check_run(run: RunSettings, images: Images) -> None:
     """Refuse, before anything trains, what cannot be: a batch larger than the data set, a hyperparameter that
-    the loss lacks, networks that do not fit the images or each other, an unknown augmentation.
+    the loss lacks, networks that do not fit the images or each other, an unknown augmentation, a relation that
+    the data set cannot give.
     """
     n, channels, size, _ = images.train.shape
     if run.batch_size > n:
@@ -100,6 +98,7 @@ def check_run(run: RunSettings, images: Images) -> None:
         if name not in known:
             raise unknown(f"hyperparameter of {run.loss}", name, known)
     get_augmentation(run.augmentation, size, channels)
+    partners(run.relation, images)
     build_method(run, size, channels, generator=torch.Generator().manual_seed(0))
 
 
@@ -128,11 +127,12 @@ def _write(
     history.to_csv(folder / "history.csv", index=False, float_format="%.6g")
     status: dict[str, Any] = {"run": run.id, "status": "finished", "epochs": len(trained.history)}
     probe: dict[str, Any] = {}
-    features = {name: np.empty((0, 0), np.float32) for name in ("representations", "embeddings", "labels")}
+    names = ("representations", "embeddings", "labels", "agreement")
+    features = {name: np.empty((0, 0), np.float32) for name in names}
     if trained.diverged:
         status |= {"status": "diverged", **trained.diverged}
     else:
-        probe, features = _evaluate(run, trained, images)
+        probe, features = evaluate_run(run, trained, images)
     write_json(folder / "probe.json", probe)
     np.savez_compressed(folder / "features.npz", **features)  # type: ignore[arg-type]
     provenance = {
@@ -147,52 +147,3 @@ def _write(
     }
     write_json(folder / "provenance.json", provenance)
     write_json(folder / "status.json", status)
-
-
-def _augmented_linear(trained: Trained, images: Images) -> dict[str, float]:
-    """HaoChen et al. 2021's linear evaluation: training images are cropped and flipped anew in each epoch, test
-    images resized and cropped centrally; both normalised as in pretraining.
-    """
-    _, channels, size, _ = images.train.shape
-    crop, centre = (
-        replace(get_augmentation(name, size, channels), mean=trained.plain.mean, std=trained.plain.std)
-        for name in ("crop_flip", "centre_crop")
-    )
-    generator = generator_for(PROBE_SEED, "linear probe", images.train.device)
-    sgd = linear_sgd(
-        represent(trained.method, images.train, centre),
-        images.train_labels,
-        represent(trained.method, images.test, centre),
-        images.test_labels,
-        seed=PROBE_SEED,
-        resampled=lambda: represent(trained.method, images.train, crop, generator=generator),
-    )
-    return {"linear_last": sgd.last, "linear_best": sgd.best, "linear_train": sgd.train}
-
-
-def _evaluate(
-    run: RunSettings, trained: Trained, images: Images
-) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    train_x = represent(trained.method, images.train, trained.plain).cpu()
-    test_x = represent(trained.method, images.test, trained.plain).cpu()
-    test_z = embed(trained.method, images.test[:KEPT_FEATURES], trained.plain).cpu()
-    train_y, test_y = images.train_labels.cpu(), images.test_labels.cpu()
-    augmented = "linear" in run.probes and run.augmented_probe
-    fixed = [name for name in run.probes if not (name == "linear" and augmented)]
-    measured = _augmented_linear(trained, images) if augmented else {}
-    if fixed:
-        data = (train_x, train_y, test_x, test_y)
-        measured |= evaluate_features(*data, probes=fixed, draws=run.draws, seed=PROBE_SEED)
-    probe: dict[str, Any] = {
-        "online": trained.history[-1]["online_accuracy"],
-        **measured,
-        "numerical_rank_embedding": numerical_rank(singular_values(test_z, centred=True)),
-        **{f"embedding_{name}": value for name, value in embedding_statistics(test_z).items()},
-        **{f"representation_{name}": value for name, value in embedding_statistics(test_x).items()},
-    }
-    kept = test_x[:KEPT_FEATURES]
-    return probe, {
-        "representations": kept.numpy(),
-        "embeddings": test_z.numpy(),
-        "labels": test_y[: len(kept)].numpy(),
-    }

@@ -10,18 +10,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from spectral_ssl.data.views import Augmentation, get_augmentation
+from spectral_ssl.evaluate.network import represent
 from spectral_ssl.evaluate.rank import effective_rank, singular_values
 from spectral_ssl.methods import build_method
 from spectral_ssl.train import checkpoint
+from spectral_ssl.train.images import Images
 from spectral_ssl.train.optim import build_optimiser, learning_rate, set_learning_rate
+from spectral_ssl.train.partners import Partners, partners
 
 if TYPE_CHECKING:
-    from spectral_ssl.data.sources import Dataset
     from spectral_ssl.methods.base import Method
     from spectral_ssl.papers.manifest import RunSettings
 
@@ -30,38 +31,6 @@ ONLINE_RATE = 1e-2  # Adam, ours: the probe only has to follow the encoder, not 
 RANK_IMAGES = 2048
 
 Row = dict[str, float]
-
-
-@dataclass
-class Images:
-    """A data set resident on a device: images (N, C, H, W) uint8, labels (N,) and factors (N, F) int64."""
-
-    train: Tensor
-    train_labels: Tensor
-    train_factors: Tensor
-    test: Tensor
-    test_labels: Tensor
-    classes: int
-
-    @classmethod
-    def of(cls, dataset: Dataset, device: torch.device) -> Images:
-        """Copy a data set's arrays to the device, channels first."""
-
-        def images(array: np.ndarray) -> Tensor:
-            return torch.from_numpy(array.transpose(0, 3, 1, 2).copy()).to(device)
-
-        def labels(array: np.ndarray) -> Tensor:
-            return torch.from_numpy(np.array(array, dtype=np.int64)).to(device)
-
-        train, test = dataset.train_images, dataset.test_images
-        return cls(
-            images(train),
-            labels(dataset.train_labels),
-            labels(dataset.train_factors),
-            images(test),
-            labels(dataset.test_labels),
-            len(dataset.classes),
-        )
 
 
 @dataclass
@@ -85,6 +54,7 @@ class _State:
     generator: torch.Generator
     views: tuple[Augmentation, Augmentation]
     plain: Augmentation
+    partners: Partners | None
     epoch: int = 0
     history: list[Row] = field(default_factory=list)
 
@@ -171,6 +141,7 @@ def _start(run: RunSettings, images: Images) -> _State:
         generator_for(run.seed, "training", device),
         (view1, view2),
         view1.plain(),
+        partners(run.relation, images),
     )
 
 
@@ -185,8 +156,7 @@ def _epoch(state: _State) -> tuple[Row, dict[str, Any] | None]:
     rate = 0.0
     for step in range(steps):
         index = order[step * run.batch_size : (step + 1) * run.batch_size]
-        batch = images.train[index]
-        view1, view2 = (view(batch, generator=state.generator) for view in state.views)
+        view1, view2 = _pair(state, index)
         rate = learning_rate(run.optimiser, state.epoch * steps + step, steps, run.epochs, run.batch_size)
         set_learning_rate(state.optimiser, rate)
         result = method.step(view1, view2)
@@ -221,10 +191,28 @@ def _epoch(state: _State) -> tuple[Row, dict[str, Any] | None]:
     }, None
 
 
+def _pair(state: _State, index: Tensor) -> tuple[Tensor, Tensor]:
+    """Both views of a batch: of the same images, or of related ones where the run's relation says so."""
+    images, generator = state.images, state.generator
+    related = index if state.partners is None else state.partners.sample(index, generator=generator)
+    first, second = (
+        view(images.train[of], generator=generator, factors=images.factors("train", of))
+        for view, of in zip(state.views, (index, related), strict=True)
+    )
+    return first, second
+
+
 def _probe_step(state: _State, representations: tuple[Tensor, Tensor], labels: Tensor) -> None:
-    """One step of the online linear classifier on detached representations: the encoder never feels it."""
-    logits = state.probe(torch.cat(representations).detach())
-    loss = nn.functional.cross_entropy(logits, labels.repeat(2))
+    """One step of the online linear classifier on detached representations: the encoder never feels it.
+
+    The second view of a related image may be of another class: only first views are learnt from then. The sum over
+    labelled images is divided by their number, at least 1, so that a batch without any moves nothing.
+    """
+    views = representations if state.partners is None else representations[:1]
+    logits = state.probe(torch.cat(views).detach())
+    targets = labels.repeat(len(views))
+    total = nn.functional.cross_entropy(logits, targets, ignore_index=-1, reduction="sum")
+    loss = total / (targets >= 0).sum().clamp_min(1)
     state.probe_optimiser.zero_grad(set_to_none=True)
     loss.backward()
     state.probe_optimiser.step()
@@ -246,27 +234,3 @@ def _look(state: _State) -> Row | None:
         "online_accuracy": float(accuracy),
         "rank": effective_rank(singular_values(embeddings, centred=True)),
     }
-
-
-@torch.no_grad()
-def represent(
-    method: Method,
-    images: Tensor,
-    augmentation: Augmentation,
-    *,
-    generator: torch.Generator | None = None,
-    block: int = 2048,
-) -> Tensor:
-    """Representations (N, D) float32 of images, in evaluation mode; a random augmentation needs a generator."""
-    method.eval()
-    generator = generator or torch.Generator(device=images.device)
-    parts = (augmentation(part, generator=generator) for part in images.split(block))
-    return torch.cat([method.represent(part) for part in parts])
-
-
-@torch.no_grad()
-def embed(method: Method, images: Tensor, plain: Augmentation, block: int = 2048) -> Tensor:
-    """Embeddings (N, K) float32 of images, in evaluation mode, without augmentation."""
-    method.eval()
-    none = torch.Generator(device=images.device)
-    return torch.cat([method.embed(plain(part, generator=none)) for part in images.split(block)])

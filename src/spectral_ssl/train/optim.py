@@ -3,22 +3,55 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
+
+from spectral_ssl.methods.base import Method
+from spectral_ssl.train.lars import LARS
 
 if TYPE_CHECKING:
     from spectral_ssl.config import Optimiser
 
 
 def build_optimiser(module: nn.Module, settings: Optimiser) -> torch.optim.Optimizer:
-    """SGD with momentum or AdamW; weight decay on all parameters, as HaoChen et al.'s code has it."""
+    """SGD with momentum, AdamW or LARS, at rate 0 until `set_learning_rate`.
+
+    Weight decay is on all parameters, as HaoChen et al.'s code has it, unless `exclude_bias_and_norm`; LARS
+    neither decays nor scales biases and normalisation parameters. Parameters that require no gradient, such as a
+    momentum target's, are left out.
+    """
+    groups = _groups(module, settings)
     if settings.name == "sgd":
-        return torch.optim.SGD(
-            module.parameters(), lr=0.0, momentum=settings.momentum, weight_decay=settings.weight_decay
-        )
-    return torch.optim.AdamW(module.parameters(), lr=0.0, weight_decay=settings.weight_decay)
+        return torch.optim.SGD(groups, lr=0.0, momentum=settings.momentum, weight_decay=settings.weight_decay)
+    if settings.name == "adamw":
+        return torch.optim.AdamW(groups, lr=0.0, weight_decay=settings.weight_decay)
+    return LARS(
+        groups,
+        momentum=settings.momentum,
+        weight_decay=settings.weight_decay,
+        trust_coefficient=settings.trust_coefficient,
+        clip=settings.clip,
+    )
+
+
+def _groups(module: nn.Module, settings: Optimiser) -> list[dict[str, Any]]:
+    """The trainable parameters by how they move: excluded or not, at a held rate or not; in order of first use.
+
+    Every parameter of one dimension here is a bias, or the scale or shift of a normalisation.
+    """
+    excluding = settings.name == "lars" or settings.exclude_bias_and_norm
+    part = module.constant_rate() if isinstance(module, Method) else None
+    held = set(map(id, part.parameters())) if part is not None else set()
+    groups: dict[tuple[bool, bool], dict[str, Any]] = {}
+    for parameter in module.parameters():
+        if parameter.requires_grad:
+            excluded, fixed = excluding and parameter.ndim <= 1, id(parameter) in held
+            own = {"weight_decay": 0.0, "scaled": False} if excluded else {}
+            group = groups.setdefault((excluded, fixed), {"params": [], "fixed": fixed, **own})
+            group["params"].append(parameter)
+    return list(groups.values())
 
 
 def learning_rate(
@@ -38,6 +71,6 @@ def learning_rate(
 
 
 def set_learning_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:
-    """Set every group's rate."""
+    """Set every group's rate; one that is `fixed` follows the warm-up and stays at the peak."""
     for group in optimiser.param_groups:
-        group["lr"] = rate
+        group["lr"] = max(group["lr"], rate) if group["fixed"] else rate

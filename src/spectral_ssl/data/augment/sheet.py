@@ -25,6 +25,7 @@ def contact_sheet(
     views: int,
     generator: torch.Generator,
     path: str | Path,
+    factors: Tensor | None = None,
 ) -> Path:
     """Write a PNG with a row an image: the original, then its views, un-normalised.
 
@@ -37,16 +38,18 @@ def contact_sheet(
         views: number of views of each.
         generator: the only source of randomness.
         path: the PNG file; its folder must exist.
+        factors: (N, F) int64, the images' known factors, for augmentations that draw images anew.
 
     Raises:
-        UserError: images that the augmentation refuses.
+        UserError: images that the augmentation refuses, or no factors for one that needs them.
     """
     from PIL import Image
 
     turns = augmentation if isinstance(augmentation, Sequence) else [augmentation]
     shown = images[:rows]
     drawn = [turns[k % len(turns)] for k in range(views)]
-    columns = [turn.pixels(turn(shown, generator=generator)) for turn in drawn]
+    known = None if factors is None else factors[:rows]
+    columns = [turn.pixels(turn(shown, generator=generator, factors=known)) for turn in drawn]
     columns.insert(0, shown / 255 if shown.dtype == torch.uint8 else shown.float())
     side = turns[0].image_size * max(1, CELL // turns[0].image_size)
     sheet = torch.cat([_strip(column, side) for column in columns], 2)

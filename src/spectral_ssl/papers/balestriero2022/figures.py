@@ -5,7 +5,9 @@ from __future__ import annotations
 import pandas as pd
 from matplotlib.figure import Figure
 
-from spectral_ssl.plotting import COLOURS, DASHES, MARKERS, line, new_figure, ticks
+from spectral_ssl.plotting import COLOURS, DASHES, MARKERS, legend, line, new_figure, ticks
+
+PANELS = 4  # across
 
 Tables = dict[str, pd.DataFrame]
 
@@ -32,7 +34,7 @@ def rank(tables: Tables) -> Figure:
         )
     ticks(axes, sorted(varied["invariance"].unique()))
     axes.set(xlabel="VICReg's invariance weight", ylabel="effective rank of Z", ylim=(0, None))
-    axes.legend()
+    legend(axes)
     return figure
 
 
@@ -51,5 +53,37 @@ def spectrum(tables: Tables) -> Figure:
             label=str(name),
         )
     axes.set(xlabel="k", ylabel="eigenvalue")
-    axes.legend()
+    legend(axes)
+    return figure
+
+
+def alignment(tables: Tables) -> Figure:
+    """Accuracy by relation graph, a line a method; an empty frame where the tier trains on no such graph."""
+    frame = tables["alignment"]
+    figure, (axes,) = new_figure(height=3.0)
+    shared = list(dict.fromkeys(frame["pairs"]))
+    places = frame.assign(place=[shared.index(name) for name in frame["pairs"]])
+    groups = list(places.groupby("setting", sort=False))
+    for index, (setting, group) in enumerate(groups):
+        line(axes, group, "place", "accuracy", index, str(setting), among=len(groups))
+    axes.set_xticks(range(len(shared)), shared)
+    legend(axes)
+    axes.set(xlabel="pairs share", ylabel="accuracy (%)")
+    return figure
+
+
+def relations(tables: Tables) -> Figure:
+    """Non-zero entries of each relation graph."""
+    frame = tables["relations"]
+    groups = list(frame.groupby("graph", sort=False))
+    rows = -(-len(groups) // PANELS)
+    figure, axes = new_figure(rows, PANELS, height=2.0)
+    for panel, (title, group) in zip(axes, groups, strict=False):
+        size = int(group["size"].iloc[0])
+        panel.scatter(group["column"], group["row"], s=1.5, color=COLOURS[0], marker="s", linewidths=0)
+        panel.set(xlim=(-0.5, size - 0.5), ylim=(size - 0.5, -0.5), aspect="equal")
+        panel.set_title(str(title), fontsize=8)
+        panel.grid(visible=False)
+    for panel in axes[len(groups) :]:
+        panel.axis("off")
     return figure

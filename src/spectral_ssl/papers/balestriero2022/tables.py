@@ -15,15 +15,18 @@ from spectral_ssl.data.views import get_augmentation
 from spectral_ssl.evaluate import evaluate_features
 from spectral_ssl.evaluate.rank import effective_rank, singular_values
 from spectral_ssl.papers import method_label, read
+from spectral_ssl.papers.balestriero2022.relations import alignment, relations
 from spectral_ssl.papers.inputs import Inputs, Table
 from spectral_ssl.papers.measure import summarise, text
+
+__all__ = ["alignment", "closed_form", "correspondences", "rank", "relations"]
 
 DIMENSION = 16  # K of the closed forms
 
 
 def rank(inputs: Inputs) -> Table:
     """Effective rank of the embedding by method and, for VICReg, invariance weight; accuracies beside."""
-    frame = inputs.frame
+    frame = inputs.frame[inputs.frame["experiment"].isin(["rank", "rank_baselines"])]
     columns = [
         c
         for c in (
@@ -67,6 +70,7 @@ def closed_form(inputs: Inputs) -> Table:
     solutions = {
         "VICReg, linear": cf.vicreg(graph, dimension, variance=1.0, invariance=0.3, X=x),
         "SimCLR (Gram), linear": cf.simclr(graph, dimension, X=x),
+        "Barlow Twins (whitened), linear": cf.barlow_twins(graph, dimension, X=x),
     }
     train_x, train_y, test_x, test_y = _pixels(inputs)
     few = [probe for probe in tier.probes.names if probe.startswith("few")]
@@ -118,9 +122,10 @@ def _pixels(inputs: Inputs) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndar
         plain = get_augmentation(tier.training.augmentation, images.shape[-1], images.shape[1]).plain()
         return plain(images, generator=torch.Generator()).flatten(1).double().numpy()
 
+    labelled = np.flatnonzero(dataset.train_labels >= 0)
     return (
-        rows(dataset.train_images),
-        np.array(dataset.train_labels),
+        rows(dataset.train_images[labelled]),
+        np.array(dataset.train_labels[labelled]),
         rows(dataset.test_images),
         np.array(dataset.test_labels),
     )

@@ -1,4 +1,4 @@
-"""The tables of Garrido et al. 2023, from measurements."""
+"""The tables of Garrido et al. 2023, from measurements; supplement.py has those of its supplement."""
 
 from __future__ import annotations
 
@@ -11,8 +11,11 @@ import torch
 from spectral_ssl.losses import get_loss
 from spectral_ssl.losses.contrastive import normalise_embeddings
 from spectral_ssl.papers import method_label, read
+from spectral_ssl.papers.garrido2023.supplement import supplement, supplement_d
 from spectral_ssl.papers.inputs import Inputs, Table
 from spectral_ssl.papers.measure import summarise, text
+
+__all__ = ["figure1", "figure2", "supplement", "supplement_d", "table1"]
 
 BLIND = 1e-6  # a loss is blind to a change that moves it by less than this, relative
 DIVERGED = {"measured": "diverged"}
@@ -33,6 +36,21 @@ def figure1(inputs: Inputs) -> Table:
             {"method": label, "projector": projector}
             | {f"d = {row['embedding_dim']:g}": text(row, "accuracy") for row in group.to_dict("records")}
             for (label, projector), group in tidy.groupby(["label", "projector"], sort=False)
+        ]
+    )
+    return Table(tidy, shown)
+
+
+def figure2(inputs: Inputs) -> Table:
+    """Accuracy by normalisation of SimCLR and embedding dimension."""
+    frame = inputs.experiment("figure2")
+    columns = [column for column in ("accuracy", "online", "lbfgs") if column in frame]
+    tidy = summarise(frame, ["method", "label", "embedding_dim"], columns)
+    shown = pd.DataFrame(
+        [
+            {"method": label}
+            | {f"d = {row['embedding_dim']:g}": text(row, "accuracy") for row in group.to_dict("records")}
+            for label, group in tidy.groupby("label", sort=False)
         ]
     )
     return Table(tidy, shown)

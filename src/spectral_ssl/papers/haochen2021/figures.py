@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 from matplotlib.figure import Figure
 
-from spectral_ssl.plotting import line, new_figure, ticks
+from spectral_ssl.plotting import COLOURS, DASHES, MARKERS, heatmap, legend, line, new_figure, ticks
 
 Tables = dict[str, pd.DataFrame]
 
@@ -14,11 +14,12 @@ def table1(tables: Tables) -> Figure:
     """Accuracy against training length, a line a method."""
     frame = tables["table1"]
     figure, (axes,) = new_figure()
-    for index, (label, group) in enumerate(frame.groupby("label", sort=False)):
-        line(axes, group, "epochs", "accuracy", index, str(label))
+    groups = list(frame.groupby("label", sort=False))
+    for index, (label, group) in enumerate(groups):
+        line(axes, group, "epochs", "accuracy", index, str(label), among=len(groups))
     ticks(axes, sorted(frame["epochs"].unique()))
     axes.set(xlabel="training length (epochs)", ylabel="accuracy (%)")
-    axes.legend()
+    legend(axes)
     return figure
 
 
@@ -29,4 +30,58 @@ def table3(tables: Tables) -> Figure:
     line(axes, frame, "mu", "accuracy", 0, "Spectral contrastive")
     ticks(axes, sorted(frame["mu"].unique()))
     axes.set(xlabel="mu, squared radius of the feature ball", ylabel="accuracy (%)")
+    return figure
+
+
+def agreement(tables: Tables) -> Figure:
+    """Histograms of agreement, a panel before and one after training."""
+    frame = tables["agreement"]
+    figure, axes = new_figure(1, 2, sharex=True, sharey=True)
+    for panel, (time, part) in zip(axes, frame.groupby("time", sort=False), strict=True):
+        for index, (pair, group) in enumerate(part.groupby("pair", sort=False)):
+            edges = [*group["low"], group["high"].iloc[-1]]
+            panel.stairs(
+                group["share"],
+                edges,
+                color=COLOURS[index],
+                linestyle=DASHES[index],
+                fill=False,
+                linewidth=1.5,
+                label=f"views of {pair}",
+            )
+        panel.set(title=f"{time} training", xlabel="agreement (cosine)")
+    axes[0].set_ylabel("share of pairs")
+    legend(axes[0], below=True)
+    return figure
+
+
+def toy_graph(tables: Tables) -> Figure:
+    """The four points' weights before and after normalisation."""
+    frame = tables["toy_graph"]
+    figure, axes = new_figure(1, 2, height=3.1)
+    for panel, column in zip(axes, ("w", "normalised"), strict=True):
+        matrix = frame.pivot(index="row", columns="column", values=column)
+        names = list(dict.fromkeys(frame["row"]))
+        heatmap(panel, matrix.loc[names, names], digits=3)
+        panel.set(title={"w": "weights w", "normalised": "normalised adjacency"}[column])
+    return figure
+
+
+def augmentation_graph(tables: Tables) -> Figure:
+    """Eigenvalues of the normalised adjacency matrix in descending order, a line a data set."""
+    frame = tables["augmentation_graph"]
+    figure, (axes,) = new_figure()
+    for index, (name, group) in enumerate(frame.groupby("graph", sort=False)):
+        axes.plot(
+            group["index"],
+            group["eigenvalue"],
+            color=COLOURS[index],
+            marker=MARKERS[index],
+            linestyle=DASHES[index],
+            markersize=3,
+            markevery=(3 * index, 10),
+            label=str(name),
+        )
+    axes.set(xlabel="i", ylabel="eigenvalue $\\gamma_i$", ylim=(None, 1.03))
+    legend(axes)
     return figure

@@ -56,7 +56,7 @@ def pairs_from_graph(rng: np.random.Generator, instances: int) -> Outcome:
     return Outcome(worst, {"weights ignored": control})
 
 
-def _objective(left: Array, right: Array, alpha: float, *, whiten: bool) -> Objective:
+def objective(left: Array, right: Array, alpha: float, *, whiten: bool) -> Objective:
     """Barlow Twins' loss at W for two views' rows, whitened or with columns normalised only."""
     first, second = torch.from_numpy(left), torch.from_numpy(right)
 
@@ -120,7 +120,7 @@ def barlow_cca(rng: np.random.Generator, instances: int) -> Outcome:
         left, right = pair_rows(G, features)
         alpha = float(rng.choice([1.0, 3.0]))
         result = cf.barlow_twins(G, k, alpha, X)
-        best = minimise(_objective(left, right, alpha, whiten=True), (X.shape[1], k), rng, restarts=3)
+        best = minimise(objective(left, right, alpha, whiten=True), (X.shape[1], k), rng, restarts=3)
         best = Best(best.loss, features @ best.point, best.spread)
         one_gap, one_angle = disagreement(result, best, k, centre=False)
         gap = max(gap, one_gap, loss_gap(float(((1 - rho[:k]) ** 2).sum()), best, k))
@@ -129,7 +129,7 @@ def barlow_cca(rng: np.random.Generator, instances: int) -> Outcome:
         if abs(rho[-1]) < rho[k - 1] - 0.02:
             angle = max(angle, cf.largest_angle(features @ _two_headed(left, right, k), result.embedding))
             agreeing += 1
-        loose = minimise(_objective(left, right, 1.0, whiten=False), (X.shape[1], k), rng, restarts=3)
+        loose = minimise(objective(left, right, 1.0, whiten=False), (X.shape[1], k), rng, restarts=3)
         control += (result.loss - loose.loss) / k / instances
     detail = {"loss gap": gap, "principal angle": angle, "instances that are two-headed CCA": agreeing}
     return Outcome(max(gap, angle), {"column normalisation": control}, detail=detail)

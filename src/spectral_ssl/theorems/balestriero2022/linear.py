@@ -29,7 +29,7 @@ def _same_class(labels: NDArray[np.int64], *, by_size: bool) -> Array:
     return np.asarray(G)
 
 
-def _classes(
+def gaussian_classes(
     rng: np.random.Generator, sizes: list[int], d: int, spread: float
 ) -> tuple[Array, NDArray[np.int64]]:
     """Gaussian classes; `spread` > 0 gives each a covariance of its own, up to that factor in each
@@ -76,10 +76,10 @@ def lda(rng: np.random.Generator, instances: int) -> Outcome:
         classes, d = int(rng.integers(3, 5)), int(rng.integers(4, 7))
         k = classes - 1
         unbalanced = [int(size) for size in rng.permutation([8, 20, 90, 40])[:classes]]
-        X, labels = _classes(rng, unbalanced, d, 1.0)
+        X, labels = gaussian_classes(rng, unbalanced, d, 1.0)
         worst = max(worst, _discriminant_angle(X, labels, k, by_size=True))
         control = min(control, _discriminant_angle(X, labels, k, by_size=False))
-        X, labels = _classes(rng, [20] * classes, d, 1.0)
+        X, labels = gaussian_classes(rng, [20] * classes, d, 1.0)
         worst = max(worst, _discriminant_angle(X, labels, k, by_size=False))
     return Outcome(worst, {"unbalanced 0/1 graph": control})
 

@@ -12,12 +12,12 @@ from spectral_ssl.theorems.optimise import Best, Objective, disagreement, loss_g
 
 
 def gram_objective(G: Array, X: Array | None = None) -> Objective:
-    """||G - Z Z^T||_F^2 and gradient, at Z or at W where Z = X W."""
+    """||G - Z Z^T||_F^2 and gradient, at Z or at W where Z = X W; G need not be symmetric."""
 
     def at(point: Array) -> tuple[float, Array]:
         Z = point if X is None else X @ point
         residual = G - Z @ Z.T
-        gradient = -4 * residual @ Z
+        gradient = -2 * (residual + residual.T) @ Z
         return float((residual**2).sum()), gradient if X is None else X.T @ gradient
 
     return at

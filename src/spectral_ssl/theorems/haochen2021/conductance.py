@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 from scipy.linalg import block_diag
 
-from spectral_ssl.data.graph import augmentation_graph, conductance, normalised_adjacency
+from spectral_ssl.data.augmentation_graph import augmentation_graph
+from spectral_ssl.data.graph import normalised_adjacency
+from spectral_ssl.data.partitions import conductance, partition_conductances
 from spectral_ssl.theorems.check import Outcome, check
 from spectral_ssl.theorems.instances import Array
 
@@ -60,31 +62,6 @@ def singleton_conductance(rng: np.random.Generator, instances: int) -> Outcome:
         worst = max(worst, abs(float(partition_conductances(w)[-1] - values.max())))
         printed = min(printed, float(np.abs(1 - exact).max()), 1 - float(exact.max()))
     return Outcome(worst, {"printed value": printed}, printed=printed, detail={"toy graph's rho_N": 2 / 3})
-
-
-def partition_conductances(w: Array) -> Array:
-    """rho_1 .. rho_N exactly: the least, over partitions into m parts, of the largest conductance of a part.
-
-    Over subsets as bit masks; the part that holds a set's lowest node is tried in turn, 3^N steps for each m.
-    """
-    n = w.shape[0]
-    members = (np.arange(1, 2**n)[:, None] >> np.arange(n)) & 1
-    inside = np.einsum("si,ij,sj->s", members, w, members)
-    phi = np.concatenate([[0.0], 1 - inside / (members @ w.sum(axis=1))])
-    full = 2**n - 1
-    best, least = phi.copy(), [phi[full]]
-    for _ in range(1, n):
-        following = np.full(2**n, np.inf)
-        for subset in range(1, 2**n):
-            lowest = subset & -subset
-            rest = part = subset ^ lowest
-            while part:
-                # `part` goes to the other m - 1 parts, the lowest node stays with what remains.
-                following[subset] = min(following[subset], max(phi[subset ^ part], best[part]))
-                part = (part - 1) & rest
-        best = following
-        least.append(best[full])
-    return np.array(least)
 
 
 def _small_graph(rng: np.random.Generator, components: int) -> Array:

@@ -7,7 +7,8 @@ import torch
 from torch import nn
 
 from spectral_ssl import closed_form as cf
-from spectral_ssl.data.graph import augmentation_graph, normalised_adjacency
+from spectral_ssl.data.augmentation_graph import augmentation_graph
+from spectral_ssl.data.graph import normalised_adjacency
 from spectral_ssl.losses import get_loss
 from spectral_ssl.theorems.check import Outcome, check
 from spectral_ssl.theorems.instances import Array, separated

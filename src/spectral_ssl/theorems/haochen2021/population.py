@@ -8,7 +8,8 @@ import numpy as np
 from scipy.linalg import block_diag
 
 from spectral_ssl import closed_form as cf
-from spectral_ssl.data.graph import augmentation_graph, normalised_adjacency
+from spectral_ssl.data.augmentation_graph import augmentation_graph
+from spectral_ssl.data.graph import normalised_adjacency
 from spectral_ssl.theorems.check import Outcome, check
 from spectral_ssl.theorems.instances import (
     Array,

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from scipy.linalg import block_diag
 
 from spectral_ssl import closed_form as cf
-from spectral_ssl.data.graph import augmentation_graph, normalised_adjacency
+from spectral_ssl.data.augmentation_graph import augmentation_graph
+from spectral_ssl.data.graph import normalised_adjacency
 from spectral_ssl.theorems.check import Outcome, check
 from spectral_ssl.theorems.instances import Array, augmentation_weights, kernel, orthogonal
 
@@ -42,7 +43,7 @@ def _task(rng: np.random.Generator, leak: float) -> Task:
     return Task(p, labels, node_labels, augmentation_graph(p).w, alpha)
 
 
-def _predictions(F: Array, w: Array, node_labels: NDArray[np.int64]) -> NDArray[np.int64]:
+def predictions(F: Array, w: Array, node_labels: NDArray[np.int64]) -> NDArray[np.int64]:
     """Labels (N,) by the w-weighted least-squares head on f(x) = F_x / sqrt(w_x), without intercept."""
     root = np.sqrt(w.sum(axis=1))
     targets = np.eye(int(node_labels.max()) + 1)[node_labels]
@@ -52,7 +53,7 @@ def _predictions(F: Array, w: Array, node_labels: NDArray[np.int64]) -> NDArray[
 
 def _errors(task: Task, F: Array, node_labels: NDArray[np.int64]) -> tuple[float, float]:
     """Error per augmentation and of the majority vote over an image's augmentations."""
-    predicted = _predictions(F, task.w, node_labels)
+    predicted = predictions(F, task.w, node_labels)
     wrong = predicted[None, :] != task.labels[:, None]
     votes = task.p @ np.eye(int(task.labels.max()) + 1)[predicted]
     return float((task.p * wrong).sum(axis=1).mean()), float((votes.argmax(axis=1) != task.labels).mean())
@@ -129,14 +130,14 @@ def zero_error(rng: np.random.Generator, instances: int) -> Outcome:
         worst = max(worst, abs(int((gamma > 1 - 1e-9).sum()) - components))
         k = int(rng.integers(components, min(components + 3, part.size)))
         labels = rng.integers(0, components, components)[part]
-        predicted = _predictions(cf.spectral(w, k).embedding, w, labels)
+        predicted = predictions(cf.spectral(w, k).embedding, w, labels)
         worst = max(worst, float((predicted != labels).mean()))
 
         omitting = np.sqrt(w.sum(axis=1))[:, None] * np.eye(components)[part][:, :-1]
         omitting /= np.linalg.norm(omitting, axis=0)
         minimal = cf.spectral(w, components - 1).loss
         if abs(cf.spectral_objective(omitting, w) - minimal) < 1e-9:
-            control = min(control, float((_predictions(omitting, w, part) != part).mean()))
+            control = min(control, float((predictions(omitting, w, part) != part).mean()))
     return Outcome(worst, {"k = components - 1": control})
 
 

@@ -6,7 +6,7 @@ import numpy as np
 from scipy.linalg import block_diag
 
 from spectral_ssl import closed_form as cf
-from spectral_ssl.data.graph import augmentation_graph
+from spectral_ssl.data.augmentation_graph import augmentation_graph
 from spectral_ssl.theorems.check import Outcome, check
 from spectral_ssl.theorems.instances import Array
 
@@ -48,7 +48,7 @@ def _slope(images: int, positive: Array, second: Array, rng: np.random.Generator
     return float(np.polyfit(np.log(SIZES), np.log(spreads), 1)[0])
 
 
-def _minimiser(w: Array, k: int) -> Array:
+def minimiser(w: Array, k: int) -> Array:
     """f (nodes, k) of least population loss."""
     return cf.spectral(w, k).embedding / np.sqrt(w.sum(axis=1))[:, None]
 
@@ -91,10 +91,10 @@ def theorem_4_1(rng: np.random.Generator, instances: int) -> Outcome:
         return abs(float(losses.mean()) - exact) / float(losses.std(ddof=1) / np.sqrt(instances))
 
     generic = _slope(images, positive, second, rng, 400)
-    connected = _slope(images, *_moments(p, _minimiser(graph.w, k)), rng, 400)
+    connected = _slope(images, *_moments(p, minimiser(graph.w, k)), rng, 400)
     blocks = block_diag(*(rng.dirichlet(np.full(3, 0.5), size=size) for size in (4, 8, 12, 16)))
     pure = augmentation_graph(blocks)
-    degenerate = _slope(images, *_moments(blocks[:, pure.kept], _minimiser(pure.w, 4)), rng, 400)
+    degenerate = _slope(images, *_moments(blocks[:, pure.kept], minimiser(pure.w, 4)), rng, 400)
     measured = deviation("distinct")
     if abs(generic + 0.5) > 0.1 or abs(connected + 0.5) > 0.1 or abs(degenerate + 1) > 0.1:
         measured = np.inf

@@ -1,0 +1,171 @@
+"""Image files to arrays of one shape, and arrays to another size.
+
+What becomes of an image file: its first frame (of an animation or a multi-page file) is turned as its EXIF
+orientation says; greyscale, palette, RGBA and CMYK images become RGB where colour is asked for, alpha being
+dropped. Sixteen-bit and floating-point images are refused, since how to scale them is not known.
+"""
+
+from __future__ import annotations
+
+import io
+import warnings
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+
+from spectral_ssl.data.archive import Member, shown
+from spectral_ssl.errors import UserError
+
+# An image of this many decodes to 200 MB; below Pillow's own limit, where it would only warn.
+MAX_PIXELS = 2**26
+_FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP", "TIFF", "PPM")  # no formats that run another program
+_GREY = {"1", "L", "LA"}
+_COLOUR = {"P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr"}
+_ORIENTATION = 0x0112  # EXIF tag; 5 to 8 exchange width and height
+
+
+class Header(NamedTuple):
+    """What an image file says of itself."""
+
+    size: tuple[int, int]  # width, height, as shown
+    grey: bool
+
+
+def header(name: str, data: bytes) -> Header | None:
+    """The header of an image file, or None if it is unreadable.
+
+    Raises:
+        UserError: more than 8 bits a channel, a colour mode of another kind, or more than `MAX_PIXELS`.
+    """
+    try:
+        with _opened(data) as image:
+            _check(name, image)
+            turned = image.getexif().get(_ORIENTATION, 1) >= 5
+            return Header(image.size[::-1] if turned else image.size, image.mode in _GREY)
+    except UserError:
+        raise
+    except Image.DecompressionBombError as error:
+        raise _too_large(name) from error
+    except Exception:  # Pillow's plugins raise almost anything on damaged files
+        return None
+
+
+def decoded(
+    found: Iterable[Member],
+    rows: Mapping[str, tuple[str, int]],
+    shape: tuple[int, int, int],
+    notes: Counter[str],
+    corrupt: Sequence[str] = (),
+) -> Iterator[tuple[str, int, NDArray[np.uint8]]]:
+    """(split, row, image) of the members that `rows` places; images are fitted to `shape` (H, W, C).
+
+    `notes` counts what was done to them. Names in `corrupt` are known to be unreadable and not tried.
+
+    Raises:
+        UserError: at the end, the number and the first of corrupt images; as `header` before.
+    """
+    bad, skipped = list(corrupt), set(corrupt)
+    for member in found:
+        if member.is_directory or member.name not in rows or member.name in skipped:
+            continue
+        data = file_bytes(member)
+        image = None if data is None else _pixels(member.name, data, shape, notes)
+        if image is None:
+            bad.append(member.name)
+        else:
+            yield *rows[member.name], image
+    if bad:
+        raise corrupt_images(sorted(bad, key=list(rows).index))
+
+
+def resized(image: NDArray[np.uint8], side: int, notes: Counter[str]) -> NDArray[np.uint8]:
+    """A square image (H, H, C) at another side, by Pillow's antialiased bicubic filter; itself at its own."""
+    if len(image) == side:
+        return image
+    notes["resized"] += 1
+    channels = image.shape[2]
+    picture = Image.fromarray(image[..., 0] if channels == 1 else image)
+    return np.asarray(picture.resize((side, side), Image.Resampling.BICUBIC)).reshape(side, side, channels)
+
+
+def file_bytes(member: Member) -> bytes | None:
+    """A file's bytes, or None if the archive's own checksum of it fails."""
+    try:
+        return member.read()
+    except UserError:
+        raise
+    except Exception:
+        return None
+
+
+def corrupt_images(names: Sequence[str]) -> UserError:
+    """The error for images that cannot be decoded."""
+    if len(names) == 1:
+        return UserError(f"1 corrupt image, {shown(names[0])}: replace or remove it")
+    return UserError(f"{len(names)} corrupt images, the first {shown(names[0])}: replace or remove them")
+
+
+@contextmanager
+def _opened(data: bytes) -> Iterator[Image.Image]:
+    with warnings.catch_warnings():
+        # of damaged metadata and dropped transparency, and of sizes above Pillow's limit, which is above ours
+        warnings.simplefilter("ignore")
+        with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
+            yield image
+
+
+def _check(name: str, image: Image.Image) -> None:
+    if image.width * image.height > MAX_PIXELS:
+        raise _too_large(name)
+    # Pillow reduces deeper colour to 8 bits on reading and tells only here: by a raw mode such as "RGB;16B"
+    # (but "BGR;16" means the 5-6-5 bits of a BMP), or by the largest value of a PPM
+    layouts = [tile[3] for tile in getattr(image, "tile", ())]
+    deep = any(";16" in str(layout) and "BGR;16" not in str(layout) for layout in layouts)
+    deep_ppm = image.format == "PPM" and any(isinstance(a, tuple) and a[1] > 255 for a in layouts)
+    if deep or deep_ppm or image.mode.startswith(("I", "F")):
+        raise UserError(
+            f"{shown(name)} has more than 8 bits a channel: expected 8-bit images; convert it first"
+        )
+    if image.mode not in _GREY | _COLOUR:
+        raise UserError(
+            f"{shown(name)} has colour mode {image.mode}: expected greyscale or RGB; convert it first"
+        )
+
+
+def _too_large(name: str) -> UserError:
+    return UserError(f"{shown(name)} has more than the limit of {MAX_PIXELS} pixels: shrink or remove it")
+
+
+def _pixels(
+    name: str, data: bytes, shape: tuple[int, int, int], notes: Counter[str]
+) -> NDArray[np.uint8] | None:
+    height, width, channels = shape
+    mode = "L" if channels == 1 else "RGB"
+    try:
+        with _opened(data) as image:
+            _check(name, image)
+            done = []
+            if getattr(image, "n_frames", 1) > 1:
+                done.append("first frame taken")
+            if image.getexif().get(_ORIENTATION, 1) != 1:
+                done.append("turned by EXIF orientation")
+            upright = ImageOps.exif_transpose(image)
+            if upright.mode != mode:
+                done.append(f"{upright.mode} to {mode}")
+                upright = upright.convert(mode)
+            if upright.size != (width, height):
+                done.append("resized")
+                upright = ImageOps.fit(upright, (width, height), Image.Resampling.BICUBIC)
+            notes.update(done)
+            return np.asarray(upright, dtype=np.uint8).reshape(shape)
+    except UserError:
+        raise
+    except Image.DecompressionBombError as error:
+        raise _too_large(name) from error
+    except Exception:  # as in header
+        return None

@@ -1,0 +1,112 @@
+"""Tables of relation graphs: what they look like, and what training on them is worth."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+from scipy import sparse
+
+from spectral_ssl.data.graph import load_graph
+from spectral_ssl.data.pairing import parse_relation
+from spectral_ssl.data.relations import alignment as align
+from spectral_ssl.data.relations import factor_graph, labels_graph, neighbours_graph, rewired
+from spectral_ssl.data.sources import Dataset, load
+from spectral_ssl.papers.inputs import Inputs, Table
+from spectral_ssl.papers.measure import summarise, text
+from spectral_ssl.stages.views import subset
+
+DRAWN = 60  # images a picture shows
+NEIGHBOURS = 5
+WRONG = 0.5
+
+
+def alignment(inputs: Inputs) -> Table:
+    """Accuracy by relation, method and, for VICReg, invariance weight; empty where the tier has no such data."""
+    frame = inputs.frame[inputs.frame["experiment"].isin(["graph_vicreg", "graph_others"])]
+    columns = [c for c in ("accuracy", "few1", "lbfgs", "embedding_effective_rank_centred") if c in frame]
+    if frame.empty:
+        return Table(pd.DataFrame(columns=["setting", "relation", "pairs"]), pd.DataFrame(columns=["method"]))
+    named = frame.assign(
+        pairs=[_words(spec) for spec in frame["relation"]],
+        setting=[
+            row["label"] + (f", invariance {row['invariance']:g}" if row["invariance"] > 0 else "")
+            for row in frame.to_dict("records")
+        ],
+    )
+    tidy = summarise(named, ["setting", "relation", "pairs"], columns)
+    shown = pd.DataFrame(
+        [
+            {"method": setting}
+            | {str(row["pairs"]): text(row, "accuracy") for row in group.to_dict("records")}
+            for setting, group in tidy.groupby("setting", sort=False)
+        ]
+    )
+    return Table(tidy, shown)
+
+
+def _words(spec: str) -> str:
+    """What a pair of this relation shares."""
+    relation = parse_relation(spec)
+    shared = relation.argument if relation.kind == "factor" else spec.split("+")[0]
+    return f"{shared}, {100 * relation.wrong:g} % wrong" if relation.wrong else str(shared)
+
+
+def relations(inputs: Inputs) -> Table:
+    """Relation graphs of a few training images in the order of their classes: a row an entry above zero."""
+    rows, shown = [], []
+    for title, graph, labels in _graphs(inputs):
+        found = align(graph, labels)
+        entries = sparse.csr_array(graph).tocoo()
+        rows += [
+            {"graph": title, "row": i, "column": j, "weight": value, "size": graph.shape[0]}
+            for i, j, value in zip(entries.row, entries.col, entries.data, strict=True)
+        ]
+        shown.append(
+            {
+                "graph": title,
+                "samples": graph.shape[0],
+                "entries": entries.nnz,
+                "within one class": f"{100 * found.observed:.0f} %",
+                "by chance": f"{100 * found.expected:.0f} %",
+            }
+        )
+    return Table(pd.DataFrame(rows), pd.DataFrame(shown))
+
+
+def _graphs(inputs: Inputs) -> Iterator[tuple[str, sparse.csr_array, np.ndarray]]:
+    context = inputs.context
+    tier, generator = context.tier, np.random.default_rng(0)
+    views = context.layout.views(tier.data.slug, tier.training.augmentation)
+    dataset = load(context.layout.data(tier.data.slug))
+    index = np.load(views / "index.npy")
+    chosen = _by_class(index, dataset)
+    labels = np.asarray(dataset.train_labels)[index[chosen]]
+    nodes = np.concatenate([view * len(index) + chosen for view in range(tier.views.views)])
+    graph = load_graph(views / "G.npz")[nodes][:, nodes]
+    yield f"{tier.views.views} views", graph, np.tile(labels, tier.views.views)
+    pixels = np.asarray(dataset.train_images[index[chosen]], dtype=np.float64).reshape(len(chosen), -1)
+    yield "labels", labels_graph(labels), labels
+    yield f"{NEIGHBOURS} nearest neighbours", neighbours_graph(pixels, NEIGHBOURS), labels
+    yield (
+        f"labels, {100 * WRONG:g} % wrong",
+        rewired(labels_graph(labels), WRONG, generator=generator),
+        labels,
+    )
+    for companion in tier.companions.values():
+        other = load(context.layout.data(companion.data.slug))
+        index = subset(other, DRAWN)
+        for spec in tier.levels.relation:
+            relation = parse_relation(spec)
+            if relation.kind == "factor" and not relation.wrong:
+                name = str(relation.argument)
+                graph = factor_graph(np.asarray(other.train_factors[index]), other.meta["factors"], [name])
+                yield f"{companion.data.slug}: same {name}", graph, np.asarray(other.train_labels)[index]
+
+
+def _by_class(index: np.ndarray, dataset: Dataset) -> np.ndarray:
+    """Positions in `index` of at most DRAWN images, evenly spread, in the order of their classes."""
+    few = np.linspace(0, len(index) - 1, min(DRAWN, len(index))).round().astype(int)
+    labels = np.asarray(dataset.train_labels)[index[few]]
+    return np.asarray(few[np.argsort(labels, kind="stable")])
