@@ -57,7 +57,7 @@ def missing(paths: set[str]) -> set[str]:
 
 def test_python_of_the_readme_runs():
     names: dict[str, object] = {}
-    assert len(blocks("python")) == 2
+    assert len(blocks("python")) == 3
     for block in blocks("python"):
         exec(compile(block, "README.md", "exec"), names)
     assert abs(names["duality"].item()) < 1e-3 * names["sample_contrastive"](names["z1"]).item()

@@ -277,7 +277,7 @@ def load_tier(tier: str, overrides: Iterable[str] = (), folder: Path = Path("con
 
 def _override(values: dict[str, Any], override: str) -> None:
     key, separator, text = override.partition("=")
-    if not separator or not re.fullmatch(r"[a-z_]+(\.[a-z_]+)*", key):
+    if not separator or not re.fullmatch(r"[a-z0-9_]+(\.[a-z0-9_]+)*", key):
         raise UserError(f"--set {override!r}: expected key=value, for example seeds=10 or training.epochs=5")
     *sections, last = key.split(".")
     for section in sections:

@@ -91,8 +91,8 @@ def legend(axes: Axes, *, below: bool = False) -> None:
     """The names of what the axes show, beside the panels or below them, never over them; none if nothing has one."""
     handles, labels = axes.get_legend_handles_labels()
     if handles:
-        place = {"loc": "outside lower center", "ncols": len(labels)} if below else {"loc": "outside right center"}
-        axes.figure.legend(handles, labels, fontsize=8, **place)
+        place = "outside lower center" if below else "outside right center"
+        axes.figure.legend(handles, labels, fontsize=8, loc=place, ncols=len(labels) if below else 1)
 
 
 def scatter(axes: Axes, frame: pd.DataFrame, x: str, y: str) -> None:

@@ -18,6 +18,7 @@ def test_the_names_are_those_that_users_call():
     assert set(loss_names()) == {
         *("simclr", "simclr_sq", "simclr_abs", "dcl", "dcl_sq", "dcl_abs", "spectral", "tcr"),
         *("vicreg", "vicreg_exp", "vicreg_ctr", "barlow_twins", "negative_cosine"),
+        "info_nce",
     }
 
 
@@ -36,6 +37,7 @@ def test_terms_are_scalars_that_sum_to_the_total(name, views):
     [
         ("simclr_sq", ["invariance", "repulsion"]),
         ("dcl", ["invariance", "repulsion"]),
+        ("info_nce", ["invariance", "repulsion"]),
         ("spectral", ["invariance", "repulsion"]),
         ("vicreg", ["invariance", "variance", "covariance"]),
         ("vicreg_exp", ["invariance", "variance", "covariance"]),
@@ -125,7 +127,7 @@ def test_unknown_option_values_are_refused(name, option, known, views):
 @pytest.mark.parametrize(
     ("name", "key"),
     [
-        *((name, "temperature") for name in ("simclr", "dcl_abs", "vicreg_exp", "vicreg_ctr")),
+        *((name, "temperature") for name in ("simclr", "dcl_abs", "info_nce", "vicreg_exp", "vicreg_ctr")),
         ("spectral", "mu"),
         ("tcr", "distortion"),
     ],

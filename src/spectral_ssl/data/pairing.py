@@ -19,7 +19,8 @@ class Relation:
 
     kind: "views" (two views of one image), "labels" (two images of a class), "neighbours" (an image and one of its
     `argument` nearest in pixel space, or one that it is near to), "factor" (two images that share the factor
-    `argument`). wrong: the chance that a pair is two images drawn at random instead.
+    `argument`). wrong: the chance that a pair is two different images drawn at random instead, which may be related
+    all the same.
     """
 
     kind: str

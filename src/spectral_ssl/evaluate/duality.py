@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from spectral_ssl.errors import UserError
 from spectral_ssl.evaluate.features import Array, as_features
 
 
@@ -20,9 +21,12 @@ def duality_statistics(z: Array) -> dict[str, float]:
       matrix (N, N) of the rows and of the covariance matrix (M, M); a matrix is diagonally dominant where every
       row's ratio is at least 1. Rows of zeros are left out; 0 where all are.
 
-    A ratio of Gram rows falls as 1 / N for any embedding of fixed dimension: compare it at one N only.
+    A ratio of Gram rows falls as 1 / N for any embedding of fixed dimension: compare it at one N only. Raises UserError
+    for fewer than 2 rows.
     """
     table = as_features(z, "embeddings").double()
+    if len(table) < 2:
+        raise UserError("duality statistics need 2 rows or more; found 1")
     rows = functional.normalize(table, dim=1)
     n, m = rows.shape
     gram = rows @ rows.T
@@ -38,11 +42,15 @@ def duality_statistics(z: Array) -> dict[str, float]:
 
 
 def diagonal_dominance(matrix: Tensor) -> float:
-    """The mean over rows of |a_ii| / sum_{j != i} |a_ij| of a square matrix; infinite where it is diagonal."""
+    """The mean over rows of |a_ii| / sum_{j != i} |a_ij| of a square matrix, rows with a_ii = 0 left out.
+
+    A ratio is at most 1 / epsilon, 4.5e15 in float64, which a diagonal matrix has: JSON knows no infinity.
+    """
     sizes = matrix.abs()
-    diagonal = sizes.diagonal()
-    rest = sizes.sum(dim=1) - diagonal
+    diagonal = sizes.diagonal().clone()
+    rest = sizes.fill_diagonal_(0).sum(dim=1)  # not a difference, which would cancel where rows are dominant
     kept = diagonal > 0
     if not kept.any():
         return 0.0
-    return (diagonal[kept] / rest[kept].clamp_min(0.0)).mean().item()
+    diagonal, rest = diagonal[kept], rest[kept]
+    return (diagonal / torch.maximum(rest, torch.finfo(rest.dtype).eps * diagonal)).mean().item()

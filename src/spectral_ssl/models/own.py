@@ -165,7 +165,9 @@ def _state_dict(path: Path) -> dict[str, Tensor]:
             f"{path} holds {type(content).__name__}, expected a dictionary of tensors: save its state_dict()"
         )
     while prefix := next((p for p in PREFIXES if any(key.startswith(p) for key in content)), None):
-        content = {key.removeprefix(prefix): value for key, value in content.items() if key.startswith(prefix)}
+        content = {
+            key.removeprefix(prefix): value for key, value in content.items() if key.startswith(prefix)
+        }
     return {key: value for key, value in content.items() if not key.startswith("fc.")}
 
 

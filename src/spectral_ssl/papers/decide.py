@@ -4,13 +4,14 @@ order       the paired difference over seeds has a 95 % interval above zero.
 same        two one-sided paired tests within the margin.
 noninferior the interval of the paired difference lies above minus the margin.
 different   the interval leaves zero out; `differs` where the two are the same within the margin.
-range       the mean's interval lies within the stated bounds.
+range       the mean's interval lies strictly within the stated bounds.
 correlation the bootstrap interval lies above the stated bound.
 underspecified  the paper does not say enough: no verdict, and `reason` says what is missing.
 
 `measure` names an experiment, a column, and the cells: `high` and `low` for pairs, `where` otherwise. A level is given
 by value, or as `first` or `last` of the tier's levels. Where several cells of a seed are left, `best` takes their
-highest value and `mean` (the default) their mean.
+highest value and `mean` (the default) their mean. Both sides of a pair must be different runs: a tier with one level of
+a factor says nothing about that factor.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ RULES = {
     "same": "two one-sided paired tests at 5 % within the margin",
     "noninferior": "paired difference over seeds, 95 % interval above minus the margin",
     "different": "paired difference over seeds, 95 % interval without zero; differs if the same within the margin",
-    "range": "95 % interval of the mean over seeds within the bounds",
+    "range": "95 % interval of the mean over seeds strictly within the bounds",
     "correlation": "95 % bootstrap interval of Pearson's correlation over runs above the bound",
     "underspecified": "none: the paper does not say enough",
 }
@@ -60,13 +61,14 @@ def decide(evidence: Evidence, claim: Mapping[str, Any]) -> dict[str, Any]:
     chosen = [select(evidence.frame, common | side) for side in sides]
     if absent or any(rows.empty for rows in chosen):
         return {"protocol": f"this tier does not measure {absent[0] if absent else 'it'}", "verdict": NOT_RUN}
-    found = {"protocol": _protocol(evidence, claim, chosen[0])}
+    if kind in PAIRED and set(chosen[0]["run"]) == set(chosen[1]["run"]):
+        return {"protocol": "both sides are the same runs at this tier", "verdict": NOT_RUN}
+    found = _measured_on(evidence, claim, chosen[0])
     if kind in PAIRED:
         return found | _paired(claim, measure, *chosen)
-    finished = chosen[0][chosen[0]["status"] == "finished"]
     if kind == "correlation":
-        return found | _correlated(claim, measure, finished)
-    return found | _within(claim, measure, finished)
+        return found | _correlated(claim, measure, chosen[0][chosen[0]["status"] == "finished"])
+    return found | _within(claim, measure, chosen[0])
 
 
 def _undecided(evidence: Evidence, claim: Mapping[str, Any]) -> dict[str, Any]:
@@ -79,12 +81,13 @@ def _undecided(evidence: Evidence, claim: Mapping[str, Any]) -> dict[str, Any]:
     return found | {"protocol": claim["reason"], "verdict": "underspecified"}
 
 
-def _protocol(evidence: Evidence, claim: Mapping[str, Any], rows: pd.DataFrame) -> str:
+def _measured_on(evidence: Evidence, claim: Mapping[str, Any], rows: pd.DataFrame) -> dict[str, str]:
+    """What was measured, and on which data set: a claim may be about a companion of the tier's own."""
     run = evidence.context.manifest.runs[rows["run"].iloc[0]]
     measure = claim["measure"]
     names = measure.get("column") or " and ".join(measure["columns"])
     text = f"analogue: {run.dataset}, {run.encoder}, {names}"
-    return f"{text}; high - low" if claim["kind"] in PAIRED else text
+    return {"protocol": f"{text}; high - low" if claim["kind"] in PAIRED else text, "dataset": run.dataset}
 
 
 def _values(rows: pd.DataFrame, measure: Mapping[str, Any]) -> pd.Series[float]:
@@ -147,15 +150,15 @@ def _within(claim: Mapping[str, Any], measure: Mapping[str, Any], rows: pd.DataF
         return {"seeds": 0, "verdict": "inconclusive"}
     interval = mean_interval(values)
     verdict = "inconclusive"
-    if interval.low >= low and interval.high <= high:
+    if interval.low > low and interval.high < high:
         verdict = "holds"
-    elif interval.high < low or interval.low > high:
+    elif interval.high <= low or interval.low >= high:
         verdict = "differs"
     return {"seeds": interval.n, "verdict": verdict, **_interval(interval)}
 
 
 def _correlated(claim: Mapping[str, Any], measure: Mapping[str, Any], rows: pd.DataFrame) -> dict[str, Any]:
-    rows = rows.drop_duplicates("run")
+    rows = rows.drop_duplicates("run").dropna(subset=measure["columns"])
     first, second = (rows[name].astype(float).tolist() for name in measure["columns"])
     bound = float(claim["bounds"][0])
     if len(rows) < 3 or len(set(first)) < 2 or len(set(second)) < 2:

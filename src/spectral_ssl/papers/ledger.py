@@ -19,7 +19,7 @@ from typing import Any
 
 import pandas as pd
 
-from spectral_ssl.papers import PAPERS, read
+from spectral_ssl.papers import PAPERS, paper_statements, read
 from spectral_ssl.papers.decide import PAIRED, RULES, decide
 from spectral_ssl.papers.evidence import COLUMNS, NOT_RUN, VERDICTS, Evidence
 from spectral_ssl.papers.printed import values
@@ -138,8 +138,15 @@ def counts(frame: pd.DataFrame) -> dict[str, int]:
 
 
 def check_complete(paper: str) -> None:
-    """Refuse a claims file whose entry has no rule: no claim is made that cannot be decided."""
-    for entry, claim in read(f"{paper}/claims.yaml").items():
+    """Refuse a claims file whose entry has no rule, or names entries that are not there or come after it: no claim is
+    made that cannot be decided.
+    """
+    claims = read(f"{paper}/claims.yaml")
+    known = {entry for entry, claim in claims.items() if claim.get("kind") not in COMPOSITE}
+    known |= {f"statement/{name}" for name in paper_statements(paper)}
+    arrows = read(f"{paper}/published.yaml").get("correspondences", {}).get("rows", {})
+    known |= {f"figure1/{name}" for name in arrows}
+    for entry, claim in claims.items():
         kind = claim.get("kind")
         needed = {"kind", "location", "statement", "printed"} | NEEDED.get(kind, set())
         missing = sorted(needed - set(claim))
@@ -147,3 +154,8 @@ def check_complete(paper: str) -> None:
             missing += sorted({"high", "low", "column"} - set(claim["measure"]))
         if missing or kind not in (*RULES, *COMPOSITE):
             raise ValueError(f"{PAPERS[paper]}: claim {entry} lacks {missing or 'a known kind'}")
+        if strangers := sorted(set(claim.get("entries", ())) - known):
+            raise ValueError(
+                f"{PAPERS[paper]}: claim {entry} names {strangers}, which no entry before it is called"
+            )
+        known.add(entry)

@@ -18,8 +18,9 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict
 
 from spectral_ssl.config import Optimiser, Recipe, Tier, canonical
+from spectral_ssl.data.pairing import parse_relation
 from spectral_ssl.data.sources import reader_module
-from spectral_ssl.errors import unknown
+from spectral_ssl.errors import UserError, unknown
 from spectral_ssl.evaluate import measured_names
 from spectral_ssl.losses.registry import get_loss
 from spectral_ssl.models.specification import parse_head
@@ -112,8 +113,12 @@ def digest(text: str, length: int = 8) -> str:
 
 def build(tier: Tier) -> Manifest:
     """Resolve every experiment of every paper at a tier. Raises UserError for a name that no table knows."""
-    for data in tier.datasets.values():
+    for data in (tier.data, *(beside.data for beside in tier.companions.values())):
         reader_module(data.name)
+        if tier.datasets[data.slug] != data:
+            raise UserError(
+                f"two data sets of this tier are called '{data.slug}' and differ; give one another data.label"
+            )
     measured = measured_names(tier.probes.names)
     if tier.probes.metric not in measured:
         raise unknown("metric of these probes", tier.probes.metric, measured)
@@ -135,10 +140,12 @@ def build(tier: Tier) -> Manifest:
 def _experiment(tier: Tier, paper: str, name: str, spec: dict[str, Any]) -> list[tuple[Cell, RunSettings]]:
     vary: dict[str, str | list[Any]] = spec.get("vary", {})
     levels = [level if isinstance(level, list) else getattr(tier.levels, level) for level in vary.values()]
+    asked = spec.get("dataset")
+    companion = asked if asked in tier.companions else None  # or the tier's own data set, which has that name
     found = []
     for method, values, seed in product(spec["methods"], product(*levels), range(tier.seeds)):
         factors = dict(zip(vary, values, strict=True))
-        run = resolve(tier, method, {**spec.get("settings", {}), **factors}, seed, spec.get("dataset"))
+        run = resolve(tier, method, {**spec.get("settings", {}), **factors}, seed, companion)
         short = {key.split(".")[-1]: value for key, value in factors.items()}
         found.append((Cell(paper, name, method, short, seed, run.id), run))
     return found
@@ -147,8 +154,9 @@ def _experiment(tier: Tier, paper: str, name: str, spec: dict[str, Any]) -> list
 def resolve(
     tier: Tier, method: str, settings: dict[str, Any], seed: int, companion: str | None = None
 ) -> RunSettings:
-    """A run's settings: the tier's, overridden by the method's, the tier's recipe for it, its companion data
-    set's and the experiment's.
+    """A run's settings: the tier's, overridden by the method's, the tier's recipe for it and the experiment's.
+
+    On a companion data set that set's overrides stand in the recipe's place, which is for the tier's own data.
 
     `settings` may set a hyperparameter by a dotted key (`hyperparameters.mu`) and an optimiser by its name.
     """
@@ -198,6 +206,7 @@ def resolve(
         else:
             raise unknown("setting", key, values)
     encoder_entry(values["encoder"])
+    parse_relation(values["relation"])
     values["projector"] = projector(values["projector"], values["embedding_dim"])
     return RunSettings(**values, hyperparameters=hyperparameters)
 

@@ -102,15 +102,15 @@ def text(row: Mapping[Any, Any], column: str, digits: int = 1) -> str:
 def select(frame: pd.DataFrame, where: Mapping[str, Any]) -> pd.DataFrame:
     """The rows where each column has the given value; `first` and `last` are the ends of the column's levels.
 
-    Levels are taken in the order of the tier's file, within the rows of the experiment selected.
+    Levels are taken in the order of the tier's file, within the rows of the experiment selected. No rows where the tier
+    leaves the experiment out, or varies no such column.
     """
-    chosen = frame
-    if "experiment" in where:
-        chosen = chosen[chosen["experiment"] == where["experiment"]]
-    levels = {name: list(dict.fromkeys(chosen[name].dropna())) for name in where if name in chosen}
-    for name, value in where.items():
-        if name == "experiment":
-            continue
+    chosen = frame[frame["experiment"] == where["experiment"]] if "experiment" in where else frame
+    fixed = {name: value for name, value in where.items() if name != "experiment"}
+    if chosen.empty or not set(fixed) <= set(chosen):
+        return chosen.iloc[:0]
+    levels = {name: list(dict.fromkeys(chosen[name].dropna())) for name in fixed}
+    for name, value in fixed.items():
         wanted = levels[name][{"first": 0, "last": -1}[value]] if value in ("first", "last") else value
         chosen = chosen[chosen[name] == wanted]
     return chosen

@@ -129,7 +129,9 @@ def _assignment(text: str, path: str) -> tuple[str, float | bool | str]:
     except ValueError:
         parsed = value
     if not is_setting(parsed):
-        raise UserError(f"--hyperparameter {text!r} of {path}: expected a finite number, true, false or a text")
+        raise UserError(
+            f"--hyperparameter {text!r} of {path}: expected a finite number, true, false or a text"
+        )
     return name, parsed
 
 

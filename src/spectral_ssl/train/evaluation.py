@@ -65,7 +65,8 @@ def evaluate_network(
     labelled = images.labelled()
     train_x = represent(network, images.train[labelled], plain).cpu()
     test_x = represent(network, images.test, plain).cpu()
-    test_z = embed(network, images.test[:KEPT_FEATURES], plain).cpu()
+    shown = images.spread(KEPT_FEATURES)
+    test_z = embed(network, images.test[shown], plain).cpu()
     train_y, test_y = images.train_labels[labelled].cpu(), images.test_labels.cpu()
     augmented = "linear" in measures.probes and measures.augmented
     fixed = [name for name in measures.probes if not (name == "linear" and augmented)]
@@ -74,7 +75,7 @@ def evaluate_network(
         data = (train_x, train_y, test_x, test_y)
         measured |= evaluate_features(*data, probes=fixed, draws=measures.draws, seed=PROBE_SEED)
     after = _agreement(network, measures.augmentation, images)
-    kept = test_x[:KEPT_FEATURES]
+    kept = test_x[shown.cpu()]
     probe: dict[str, Any] = {
         **measured,
         "numerical_rank_embedding": numerical_rank(singular_values(test_z, centred=True)),
@@ -85,7 +86,7 @@ def evaluate_network(
     return probe, {
         "representations": kept.numpy(),
         "embeddings": test_z.numpy(),
-        "labels": test_y[: len(kept)].numpy(),
+        "labels": test_y[shown.cpu()].numpy(),
         "agreement": torch.stack(after).numpy(),
     }
 
@@ -129,11 +130,13 @@ def _agreement(network: Network, augmentation: str, images: Images) -> tuple[Ten
     """Cosines of test images' views with the same image's other view, and with another image's; on the CPU.
 
     In training mode, with the batch's own statistics, since an untrained network has no others; the two networks
-    are thrown away afterwards or have been measured already. Every run sees the same crops.
+    are thrown away afterwards or have been measured already. Every run sees the same pairs and crops. The images are
+    shuffled: neighbours in a data set are often of one class.
     """
     _, channels, size, _ = images.test.shape
-    index = torch.arange(min(PAIRS, len(images.test)), device=images.test.device)
     generator = generator_for(PROBE_SEED, "agreement", images.test.device)
+    index = images.spread(PAIRS)
+    index = index[torch.randperm(len(index), generator=generator, device=index.device)]
     network.train()
     views = (
         get_augmentation(augmentation, size, channels, view=view)(

@@ -54,6 +54,14 @@ class Images:
         """Indices of the training images that have a label."""
         return (self.train_labels >= 0).nonzero().squeeze(1)
 
+    def spread(self, count: int) -> Tensor:
+        """Indices of `count` test images, or of all if there are fewer: evenly spaced, since many data sets come in
+        the order of their classes.
+        """
+        n = len(self.test)
+        kept = min(count, n)
+        return torch.arange(kept, device=self.test.device) * n // kept
+
     def factors(self, split: str, index: Tensor) -> Tensor | None:
         """The factors of some images of a split, or None where the data set has none."""
         return getattr(self, f"{split}_factors")[index] if self.factor_names else None

@@ -206,7 +206,7 @@ def _probe_step(state: _State, representations: tuple[Tensor, Tensor], labels: T
     """One step of the online linear classifier on detached representations: the encoder never feels it.
 
     The second view of a related image may be of another class: only first views are learnt from then. The sum over
-    labelled images is divided by their number, at least 1, so that a batch without any moves nothing.
+    labelled images is divided by their number, at least 1, so that a batch without any has no gradient.
     """
     views = representations if state.partners is None else representations[:1]
     logits = state.probe(torch.cat(views).detach())
@@ -220,14 +220,15 @@ def _probe_step(state: _State, representations: tuple[Tensor, Tensor], labels: T
 
 @torch.no_grad()
 def _look(state: _State) -> Row | None:
-    """Online test accuracy, and the effective rank of the embeddings of the first test images.
+    """Online test accuracy, and the effective rank of the embeddings of some test images.
 
     None if these are not finite: an epoch's last step can ruin the weights, and no loss is there to show it.
     """
     state.method.eval()
     features = represent(state.method, state.images.test, state.plain)
     accuracy = (state.probe(features).argmax(1) == state.images.test_labels).float().mean()
-    embeddings = state.method.embed(state.plain(state.images.test[:RANK_IMAGES], generator=state.generator))
+    shown = state.images.test[state.images.spread(RANK_IMAGES)]
+    embeddings = state.method.embed(state.plain(shown, generator=state.generator))
     if not (torch.isfinite(features).all() and torch.isfinite(embeddings).all()):
         return None
     return {

@@ -22,8 +22,8 @@ class Partners:
     """Row i's candidates are `members[start[i] : start[i] + size[i]]`, i itself left out where it is among them.
 
     Groups (classes, factor levels) share one stretch of `members`, so that memory is linear in the images however
-    many edges the graph has. wrong: the chance that a partner is any other image instead: the expectation of a graph
-    with that fraction of its edges rewired, drawn anew each time and not fixed once.
+    many edges the graph has. wrong: the chance that a partner is any other image instead, related or not. It is drawn
+    anew each time; a graph of which that fraction of the edges is rewired would keep its wrong edges.
     """
 
     members: Tensor
@@ -41,7 +41,7 @@ class Partners:
         size, place = self.size[index], self.place[index]
         inside = place >= 0
         others = size - inside.long()
-        step = (uniform() * others).long()  # of `others` candidates; float32 is exact far beyond any batch
+        step = (uniform() * others).long()  # never rounds up to `others`, below 2^24 candidates
         offset = torch.where(inside, (place + 1 + step) % size.clamp_min(1), step)
         # A lonely image's stretch is empty: its start may lie behind the last member.
         partner = self.members[(self.start[index] + offset).clamp_max(len(self.members) - 1)]
