@@ -77,6 +77,10 @@ def test_every_section_is_closed_and_every_field_described() -> None:
             "warmup_epoch",
             "warmup_epochs",
         ),
+        ("optimisers.sgd.learningrate=3", "learningrate", "learning_rate"),
+        ("companions.factors.trainings.epochs=3", "trainings", "training"),
+        ("companions.factors.data.image_sise=16", "image_sise", "image_size"),
+        ("companions.factors.training.epoch=3", "epoch", "epochs"),
     ],
 )
 def test_a_misspelt_key_names_the_nearest(override: str, wrong: str, right: str) -> None:
@@ -98,13 +102,20 @@ def test_a_nested_misspelt_key_says_where() -> None:
         ("training.batch_size=1", "'training.batch_size' is 1", "greater than or equal to 2"),
         ("training.optimiser.learning_rate=0", "'training.optimiser.learning_rate' is 0", "greater than 0"),
         ("training.optimiser.momentum=1", "'training.optimiser.momentum' is 1", "less than 1"),
-        ("training.optimiser.name=lion", "'training.optimiser.name' is \"lion\"", "'sgd' or 'adamw'"),
+        ("training.optimiser.name=lion", "'training.optimiser.name' is \"lion\"", "'sgd', 'adamw' or 'lars'"),
         ("training.precision=float16", "'training.precision' is \"float16\"", "'float32' or 'bfloat16'"),
         ("levels.epochs=[]", "'levels.epochs' is []", "at least 1 item"),
         ("levels.epochs=[1, x]", "'levels.epochs.1' is \"x\"", "valid integer"),
         ("name=My Tier", "'name' is \"My Tier\"", "match pattern"),
         ("data.label=../up", "'data.label' is \"../up\"", "match pattern"),
         ("views.views=1", "'views.views' is 1", "greater than or equal to 2"),
+        ("levels.relation=[labels]", "'levels.relation' is [\"labels\"]", "at least 2 items"),
+        (
+            "companions.factors.training.batch_size=1",
+            "'companions.factors.training.batch_size' is 1",
+            "equal to 2",
+        ),
+        ("companions.factors.data.label=A B", "'companions.factors.data.label' is \"A B\"", "match pattern"),
     ],
 )
 def test_a_wrong_value_is_shown_with_what_was_expected(override: str, named: str, why: str) -> None:
@@ -162,13 +173,28 @@ def test_an_override_may_open_a_recipe() -> None:
     assert tier.recipes["vicreg"].hyperparameters == {"covariance": 4.0}
 
 
-@pytest.mark.parametrize("override", ["seeds", "=3", "training..epochs=3", "Seeds=3", "levels.epochs.0=3"])
+def test_a_companion_stands_beside_the_tiers_data() -> None:
+    tier = load_tier("smoke", ["companions.factors.data.label=drawn"], CONFIG)
+    assert list(tier.datasets.items()) == [("digits", tier.data), ("drawn", tier.companions["factors"].data)]
+    assert load_tier("smoke", ["companions={}"], CONFIG).datasets == {"digits": tier.data}
+
+
+def test_an_optimiser_of_a_tier_by_name() -> None:
+    tier = load_tier("smoke", folder=CONFIG)
+    assert tier.optimiser("adamw") is tier.training.optimiser
+    assert tier.optimiser("sgd") is tier.optimisers["sgd"]
+    with pytest.raises(UserError, match="unknown optimiser of this tier 'adam'; did you mean 'adamw'"):
+        tier.optimiser("adam")
+
+
+@pytest.mark.parametrize("override", ["seeds", "=3", "training..epochs=3", "Seeds=3", "levels.a-b=3"])
 def test_an_override_with_bad_syntax_is_explained(override: str) -> None:
     assert "expected key=value, for example seeds=10" in refusal([override])
 
 
 def test_an_override_below_a_value_is_refused() -> None:
     assert "'seeds' is a value, not a section" in refusal(["seeds.more=3"])
+    assert "'epochs' is a value, not a section" in refusal(["levels.epochs.0=3"])
 
 
 def test_an_override_that_is_not_yaml_is_refused() -> None:

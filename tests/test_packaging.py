@@ -81,7 +81,7 @@ def test_make_lists_every_target():
 
 def test_files_named_in_the_readme_exist():
     paths = named_paths(commands() + "".join(blocks("sh")).splitlines())
-    assert {"docs/img/rulegraph.svg", "config/gpu.yaml", "LICENSE", "environment.yml"} <= paths
+    assert {"docs/img/rulegraph.svg", "config/tier.schema.json", "LICENSE", "environment.yml"} <= paths
     assert missing(paths) == set()
     assert missing(named_paths(["edit config/absent.yaml"])) == {"config/absent.yaml"}
 

@@ -36,7 +36,8 @@ def batch_code(batch: Batch) -> str:
 
 def own_code(run: RunSettings) -> str:
     """The hash of the loop's code and of the bytes of a loss file, which nothing in the project imports."""
-    modules = ["spectral_ssl.train.job", METHODS[run.method].split(":")[0], encoder_entry(run.encoder).module]
+    modules = ["spectral_ssl.train.job", "spectral_ssl.losses.own", METHODS[run.method].split(":")[0]]
+    modules.append(encoder_entry(run.encoder).module)
     return code_hash(modules, picked=[sha256_file(Path(run.loss))])
 
 

@@ -72,7 +72,7 @@ def line(
     above = (frame[f"{column}_high"] - mean).fillna(0)
     style = index % len(COLOURS)
     aside = ScaledTranslation((index - (among - 1) / 2) * APART / 72, 0, axes.figure.dpi_scale_trans)
-    axes.errorbar(
+    drawn = axes.errorbar(
         frame[x],
         mean,
         yerr=[below, above],
@@ -83,15 +83,19 @@ def line(
         capsize=2,
         linewidth=1.3,
         label=label,
-        transform=axes.transData + aside,
     )
+    for (
+        artist
+    ) in drawn.get_children():  # only now: an errorbar in a moved frame would not set the axes' limits
+        artist.set_transform(axes.transData + aside)
 
 
 def legend(axes: Axes, *, below: bool = False) -> None:
     """The names of what the axes show, beside the panels or below them, never over them; none if nothing has one."""
     handles, labels = axes.get_legend_handles_labels()
     if handles:
-        place = "outside lower center" if below else "outside right center"
+        # Any: matplotlib's types do not know these places.
+        place: Any = "outside lower center" if below else "outside right center"
         axes.figure.legend(handles, labels, fontsize=8, loc=place, ncols=len(labels) if below else 1)
 
 

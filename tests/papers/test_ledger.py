@@ -271,15 +271,6 @@ def test_marks_bring_their_verdicts_where_they_were_measured(bench: Any) -> None
     assert found.loc["table1/embedding_norm/vicreg", "verdict"] == NOT_RUN
 
 
-def test_a_claim_without_a_measure_is_not_run(bench: Any) -> None:
-    context = bench.context()
-    bench.fill(context, level(0.5))
-    found = bench.ledger(context, "balestriero2022")
-    for entry, claim in read("balestriero2022/claims.yaml").items():
-        if "measure" not in claim:
-            assert found.loc[entry, "verdict"] == NOT_RUN
-
-
 def test_counts_have_every_verdict_in_a_fixed_order() -> None:
     frame = pd.DataFrame({"verdict": ["differs", "holds", "holds"]})
     assert list(counts(frame).items()) == [

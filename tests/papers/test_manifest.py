@@ -40,6 +40,8 @@ CHANGED: dict[str, Any] = {
     "dataset": "cifar10",
     "augmentation": "haochen",
     "method": "simsiam",
+    "options": {"momentum": 0.5},
+    "relation": "labels",
     "loss": "simclr",
     "hyperparameters": {"invariance": 1.0},
     "encoder": "mlp",
@@ -82,6 +84,8 @@ def test_a_cells_run_has_the_cells_factors(manifest: Manifest) -> None:
         for name, value in cell.factors.items():
             if name == "projector":
                 value = value.replace("d-d-d", f"{run.embedding_dim}-{run.embedding_dim}-d")
+            if name == "optimiser":
+                value = manifest.tier.optimiser(value)
             assert getattr(run, name, run.hyperparameters.get(name)) == value
 
 
@@ -97,7 +101,7 @@ def test_a_batch_is_as_large_as_asked_for() -> None:
     sizes = [len(batch.runs) for batch in build(tier("jobs.runs_per_batch=3")).batches.values()]
     assert max(sizes) == 3
     whole = build(tier())
-    assert len(whole.batches) == len({run.name for run in whole.runs.values()})
+    assert len(whole.batches) == len({(run.dataset, run.name, run.encoder) for run in whole.runs.values()})
 
 
 def test_an_experiment_crosses_its_methods_levels_and_seeds() -> None:
@@ -165,6 +169,14 @@ def test_a_recipe_overrides_the_tier_and_the_experiment_overrides_the_recipe() -
         ("levels.projector=[d-d-e]", "head 'd-d-e' is not understood"),
         ("probes.names=[few1, kn]", "unknown probe 'kn'; did you mean 'knn'?"),
         ("probes.metric=few2", "'few2'"),
+        ("levels.relation=[factor:shape, labels:2]", "relation 'labels:2' takes no ':'"),
+        ("levels.optimiser=[sdg]", "unknown optimiser of this tier 'sdg'; did you mean 'sgd'? known: adamw"),
+        ("companions.factors.data.name=factor", "unknown data set 'factor'; did you mean 'factors'?"),
+        ("companions.factors.training.encoder=conv_narow", "unknown encoder 'conv_narow'"),
+        (
+            "companions.factors.data.label=digits",
+            "two data sets of this tier are called 'digits' and differ; give one another data.label",
+        ),
     ],
 )
 def test_a_name_that_no_table_knows_is_refused_before_anything_runs(override: str, said: str) -> None:

@@ -4,15 +4,26 @@ from __future__ import annotations
 
 from typing import Any
 
+import pandas as pd
 import pytest
+import torch
 
 from spectral_ssl.config import load_tier
+from spectral_ssl.evaluate import measured_names
+from spectral_ssl.evaluate.duality import duality_statistics
+from spectral_ssl.evaluate.rank import embedding_statistics
 from spectral_ssl.papers import PAPERS, method_label, paper_statements, read
-from spectral_ssl.papers.ledger import check_complete
+from spectral_ssl.papers.decide import PAIRED
+from spectral_ssl.papers.ledger import COMPOSITE, NEEDED, check_complete
 from spectral_ssl.papers.manifest import build
+from spectral_ssl.papers.measure import select
 from spectral_ssl.papers.printed import printed_cells
 
 CLAIMS = [(paper, entry) for paper in PAPERS for entry in read(f"{paper}/claims.yaml")]
+
+
+def measure_of(paper: str, entry: str) -> dict[str, Any]:
+    return dict(read(f"{paper}/claims.yaml")[entry].get("measure", {}))
 
 
 def cells(paper: str, grid: str) -> dict[tuple[Any, ...], float]:
@@ -94,25 +105,40 @@ def test_every_grid_says_where_it_is_printed_and_under_which_protocol(paper: str
 
 
 @pytest.mark.parametrize(("paper", "entry"), CLAIMS)
-def test_every_claim_has_a_rule_and_can_be_measured(paper: str, entry: str) -> None:
+def test_every_claim_has_a_rule_and_what_its_rule_needs_and_no_more(paper: str, entry: str) -> None:
     claim = read(f"{paper}/claims.yaml")[entry]
-    assert set(claim) <= {"kind", "margin", "location", "statement", "printed", "measure"}
-    assert claim["kind"] in ("order", "same")
-    assert (claim["kind"] == "same") == ("margin" in claim)
-    if "measure" not in claim:
-        return
-    measure = claim["measure"]
+    kind = claim["kind"]
+    words = {"kind", "location", "statement", "printed"} | NEEDED.get(kind, set())
+    measured = set() if kind in COMPOSITE else {"measure"}
+    assert words <= set(claim) <= words | measured
+    assert kind in (*COMPOSITE, "underspecified") or "measure" in claim
+    assert claim.get("margin", 1.0) > 0
+    assert claim.get("bounds", []) == sorted(claim.get("bounds", []))
+    assert len(claim.get("bounds", [])) == {"range": 2, "correlation": 1}.get(kind, 0)
+
+
+@pytest.mark.parametrize(("paper", "entry"), [pair for pair in CLAIMS if measure_of(*pair)])
+def test_a_measure_names_cells_of_its_experiment_one_a_seed(paper: str, entry: str) -> None:
+    claim, measure = read(f"{paper}/claims.yaml")[entry], measure_of(paper, entry)
     experiments = read(f"{paper}/experiments.yaml")["experiments"]
-    for side in ("high", "low"):
+    if claim["kind"] == "correlation":
+        assert set(measure) == {"experiment", "columns"}
+        assert len(set(measure["columns"])) == 2
+        assert measure["experiment"] in experiments
+        return
+    sides = ("high", "low") if claim["kind"] in PAIRED else ("where",)
+    assert {"column", *sides} <= set(measure) <= {"column", "experiment", "over", *sides}
+    assert measure.get("over", "mean") in ("best", "mean")
+    for side in sides:
         where = {"experiment": measure.get("experiment"), **measure[side]}
         experiment = experiments[where.pop("experiment")]
         varied = {key.split(".")[-1] for key in experiment.get("vary", {})}
         assert set(where) <= varied | {"method"}
         assert where.get("method", experiment["methods"][0]) in experiment["methods"]
         # One row a seed is left only if everything that varies is fixed.
-        assert set(where) >= varied
+        assert set(where) >= varied or "over" in measure
         assert "method" in where or len(experiment["methods"]) == 1
-    assert measure["high"] != measure["low"]
+    assert measure.get("high", {}) != measure.get("low")
 
 
 @pytest.mark.parametrize("paper", PAPERS)
@@ -125,6 +151,11 @@ def test_the_claims_files_are_complete(paper: str) -> None:
     [
         ({"kind": "order", "location": "x", "statement": "y"}, "printed"),
         ({"kind": "same", "location": "x", "statement": "y", "printed": "z"}, "margin"),
+        ({"kind": "noninferior", "location": "x", "statement": "y", "printed": "z"}, "margin"),
+        ({"kind": "range", "location": "x", "statement": "y", "printed": "z"}, "bounds"),
+        ({"kind": "underspecified", "location": "x", "statement": "y", "printed": "z"}, "reason"),
+        ({"kind": "figure", "location": "x", "statement": "y", "printed": "z"}, "entries"),
+        ({"kind": "sort", "location": "x", "statement": "y", "printed": "z"}, "a known kind"),
     ],
 )
 def test_a_claim_without_a_rule_is_refused(
@@ -142,7 +173,9 @@ def test_every_experiment_table_and_figure_is_defined(paper: str) -> None:
     spec = read(f"{paper}/experiments.yaml")
     levels = load_tier("smoke", folder=_config()).levels
     for experiment in spec["experiments"].values():
-        assert all(hasattr(levels, level) for level in experiment.get("vary", {}).values())
+        for level in experiment.get("vary", {}).values():
+            assert isinstance(level, list) or hasattr(levels, level)
+        assert experiment.get("dataset", "factors") in load_tier("smoke", folder=_config()).companions
         assert all(method_label(method) for method in experiment["methods"])
     for kind in ("tables", "figures"):
         module = import_module(f"spectral_ssl.papers.{paper}.{kind}")
@@ -151,12 +184,34 @@ def test_every_experiment_table_and_figure_is_defined(paper: str) -> None:
             assert set(words) == {"title", "caption"}
 
 
-def test_a_claims_column_is_measured_at_the_default_tier() -> None:
-    probes = build(load_tier("laptop", folder=_config())).tier.probes.names
-    for paper in PAPERS:
-        for entry, claim in read(f"{paper}/claims.yaml").items():
-            column = claim.get("measure", {}).get("column", "accuracy")
-            assert column in (*probes, "accuracy") or "_rank" in column, entry
+@pytest.mark.parametrize("tier", ["smoke", "laptop", "gpu", "cluster"])
+def test_a_claims_column_is_measured_at_every_tier(tier: str) -> None:
+    probes = load_tier(tier, folder=_config()).probes.names
+    statistics = {*embedding_statistics(torch.eye(3)), *duality_statistics(torch.eye(3))}
+    known = {*measured_names(probes), "accuracy", "offline", "separation_gain"}
+    known |= {f"{what}_{name}" for what in ("embedding", "representation") for name in statistics}
+    for paper, entry in CLAIMS:
+        measure = measure_of(paper, entry)
+        assert {measure.get("column", "accuracy"), *measure.get("columns", ())} <= known, entry
+
+
+@pytest.mark.parametrize("tier", ["smoke", "laptop", "gpu", "cluster"])
+def test_every_tier_has_different_runs_for_both_sides_of_a_claim(tier: str) -> None:
+    manifest = build(load_tier(tier, ["seeds=1"], _config()))
+    for paper, entry in CLAIMS:
+        measure = measure_of(paper, entry)
+        if "high" not in measure:
+            continue
+        cells = [
+            {"experiment": cell.experiment, "method": cell.method, "run": cell.run, **cell.factors}
+            for cell in manifest.paper_cells(paper)
+        ]
+        common = {"experiment": measure["experiment"]} if "experiment" in measure else {}
+        high, low = (
+            set(select(pd.DataFrame(cells), common | measure[side])["run"]) for side in ("high", "low")
+        )
+        assert not high & low, entry
+        assert (high and low) or tier != "laptop", entry  # the default measures every claim
 
 
 def _config() -> Any:

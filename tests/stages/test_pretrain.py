@@ -159,7 +159,10 @@ def test_batch_larger_than_the_data_set(pretrain: Command, root: Path) -> None:
     [
         ("training.projector=d--d", "head 'd--d' is not understood; accepted: widths joined by '-'"),
         ("training.encoder=conv_narow", "unknown encoder 'conv_narow'; did you mean 'conv_narrow'? known: "),
-        ("data.name=digts", "unknown data set 'digts'; did you mean 'digits'? known: digits, folder"),
+        (
+            "data.name=digts",
+            "unknown data set 'digts'; did you mean 'digits'? known: cifar10, cifar100, digits",
+        ),
         (
             "recipes.vicrag.projector=d-d",
             "unknown method in recipes 'vicrag'; did you mean 'vicreg'? known: ",

@@ -11,7 +11,7 @@ import pytest
 
 from spectral_ssl.config import load_tier
 from spectral_ssl.layout import FIGURE_FORMATS, TABLE_FORMATS
-from spectral_ssl.papers import PAPERS, paper_statements
+from spectral_ssl.papers import PAPERS, paper_statements, read
 from spectral_ssl.papers.evidence import COLUMNS, VERDICTS
 from spectral_ssl.provenance import write_json
 from spectral_ssl.stages import Context, data, figures, tables, views
@@ -20,7 +20,11 @@ from spectral_ssl.targets import products
 
 CONFIG = Path(__file__).parents[2] / "config"
 SMALL = ("data.train_limit=60", "data.test_limit=40", "views.images=20", "views.views=2", "probes.draws=2")
-NAMES = ("online", "lbfgs", "knn", "few1", "few5")
+NAMES = ("online", "lbfgs", "knn", "few1", "few5", "separation_before", "separation_after")
+STATISTICS = (
+    *("effective_rank_centred", "gram_mean", "gram_variance_relative", "dimension_concentration"),
+    *("gram_dominance", "covariance_dominance"),
+)
 
 
 def tree(root: Path, diverged: frozenset[str] = frozenset()) -> Context:
@@ -34,12 +38,16 @@ def tree(root: Path, diverged: frozenset[str] = frozenset()) -> Context:
         lost = cell.method in diverged
         write_json(folder / "status.json", {"run": cell.run, "status": "diverged" if lost else "finished"})
         probe = {name: 0.5 + 0.01 * cell.seed + rng.uniform(0, 0.1) for name in NAMES}
-        probe |= {
-            f"{what}_effective_rank_centred": 4.0 + cell.seed for what in ("embedding", "representation")
-        }
+        for what in ("embedding", "representation"):
+            probe |= {f"{what}_{name}": 4.0 + cell.seed for name in STATISTICS}
+        probe |= {"head_parameters": 1000}
         write_json(folder / "probe.json", {} if lost else probe)
-        z = {} if lost else {"embeddings": rng.normal(size=(40, 8)).astype(np.float32)}
-        np.savez_compressed(folder / "features.npz", **z)
+        z = (
+            {}
+            if lost
+            else {"embeddings": rng.normal(size=(40, 8)), "agreement": rng.uniform(-1, 1, (2, 2, 40))}
+        )
+        np.savez_compressed(folder / "features.npz", **{name: x.astype(np.float32) for name, x in z.items()})
     for paper in PAPERS:
         for name in paper_statements(paper):
             check = {
@@ -172,9 +180,7 @@ def test_tables_are_the_same_bytes_when_made_twice(context: Context, paper: str)
 
 @pytest.mark.parametrize("paper", PAPERS)
 def test_if_every_run_diverged_tables_and_figures_still_say_so(tmp_path: Path, paper: str) -> None:
-    methods = {"simclr", "simsiam", "spectral", "vicreg", "vicreg_exp", "vicreg_ctr", "barlow_twins"}
-    methods |= {"simclr_original", "simclr_tuned", "simclr_a", "simclr_b"}
-    context = tree(tmp_path, frozenset(methods))
+    context = tree(tmp_path, frozenset(read("methods.yaml")))
     assert tables.run(context, paper) == 0
     assert figures.run(context, paper) == 0
     text = "".join(path.read_text(encoding="utf-8") for path in context.layout.tables(paper).glob("*.md"))

@@ -17,8 +17,8 @@ from spectral_ssl.layout import RUN_FILES
 from spectral_ssl.papers.manifest import RunSettings
 from spectral_ssl.provenance import read_json, sha256_file
 from spectral_ssl.train import job
-from spectral_ssl.train.job import Place
 from spectral_ssl.train.images import Images
+from spectral_ssl.train.job import Place
 
 
 @pytest.fixture(scope="session")

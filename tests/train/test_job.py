@@ -19,7 +19,7 @@ from spectral_ssl.errors import UserError
 from spectral_ssl.layout import RUN_FILES
 from spectral_ssl.papers.manifest import RunSettings
 from spectral_ssl.provenance import read_json, sha256_file
-from spectral_ssl.train import job
+from spectral_ssl.train import evaluation, job
 from spectral_ssl.train.job import Place, run_batch
 
 Settings = Callable[..., RunSettings]
@@ -60,7 +60,7 @@ def test_a_batch_leaves_every_file_of_every_run(
 def test_files_hold_what_they_promise(
     place: Place, settings: Settings, digits: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(job, "KEPT_FEATURES", 30)
+    monkeypatch.setattr(evaluation, "KEPT_FEATURES", 30)
     run = settings(probes=["knn", "few1"], seed=3)
     run_batch([run], digits, place, device=CPU)
     folder = place.results / run.id
@@ -78,12 +78,21 @@ def test_files_hold_what_they_promise(
     assert all(isinstance(value, int | float) and math.isfinite(value) for value in probe.values())
     assert probe["online"] == pytest.approx(history["online_accuracy"].iloc[-1], rel=1e-5)
     assert {"knn", "few1", "few1_std", "numerical_rank_embedding", "embedding_norm_mean"} <= probe.keys()
+    assert {"separation_before", "separation_after", "head_parameters"} <= probe.keys()
+    assert {"embedding_gram_dominance", "representation_dimension_concentration"} <= probe.keys()
     assert 1 <= probe["numerical_rank_embedding"] <= 8
 
     features = np.load(folder / "features.npz")
     shapes = {name: features[name].shape for name in features.files}
-    assert shapes == {"representations": (30, 64), "embeddings": (30, 8), "labels": (30,)}
-    assert features["labels"].tolist() == digits.test_labels[:30].tolist()
+    assert shapes == {
+        "representations": (30, 64),
+        "embeddings": (30, 8),
+        "labels": (30,),
+        "agreement": (2, 2, 50),  # before and after training; positive and random pairs
+    }
+    kept = [k * 50 // 30 for k in range(30)]
+    assert features["labels"].tolist() == digits.test_labels[kept].tolist()
+    assert np.abs(features["agreement"]).max() <= 1 + 1e-6
 
     provenance = read_json(folder / "provenance.json")
     assert RunSettings(**provenance["settings"]) == run
@@ -202,13 +211,13 @@ def test_the_augmented_linear_probe_sees_new_crops_each_epoch_and_leaves_the_oth
     digits: Dataset, settings: Callable[..., RunSettings], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     drawn = []
-    original = job.linear_sgd
+    original = evaluation.linear_sgd
 
     def watched(*data: Any, resampled: Callable[[], Any], **options: Any) -> Any:
         drawn.extend([resampled(), resampled()])
         return original(*data, resampled=resampled, **options)
 
-    monkeypatch.setattr(job, "linear_sgd", watched)
+    monkeypatch.setattr(evaluation, "linear_sgd", watched)
     found = {}
     for augmented in (False, True):
         run = settings(probes=["linear", "knn"], augmented_probe=augmented)

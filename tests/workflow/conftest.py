@@ -28,13 +28,23 @@ training:
   batch_size: 50
   epochs: 1
   optimiser: {name: adamw, learning_rate: 2.0e-3, weight_decay: 1.0e-4, warmup_epochs: 0}
-levels: {epochs: [1], mu: [3], embedding_dim: [8], projector: [16-d], invariance: [25]}
+levels:
+  {epochs: [1], mu: [3], embedding_dim: [8], projector: [16-d], invariance: [25], batch_size: [50],
+  head: ["spectral:16"], encoder: [conv_narrow], optimiser: [adamw],
+  relation: ["factor:shape", "factor:colour"], graph_invariance: [1, 25]}
 views: {images: 12, views: 2}
 probes: {names: [few1], draws: 2, metric: few1}
 theorems: {instances: null, seed: 0}
 jobs: {threads: 1}
 recipes:
   simsiam: {optimiser: {name: adamw, learning_rate: 1.0e+30, weight_decay: 0, warmup_epochs: 0}}
+  moco_v2: {options: {queue: 100}}
+  nnclr: {options: {queue: 100, predictor_width: 16}}
+  byol: {options: {predictor_width: 16}}
+companions:
+  factors:
+    data: {name: factors, image_size: 16, train_limit: 64, test_limit: 32}
+    training: {augmentation: factors, batch_size: 32}
 """
 
 

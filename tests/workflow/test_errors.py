@@ -18,7 +18,7 @@ def one_line(done: Any, text: str) -> None:
 
 def test_a_misspelt_key_is_one_line(checkout: Any) -> None:
     done = checkout.snakemake("--dry-run", "config:sedes=3")
-    one_line(done, "unknown key 'sedes'; did you mean 'seeds'? known: data,")
+    one_line(done, "unknown key 'sedes'; did you mean 'seeds'? known: companions, data,")
 
 
 def test_an_unknown_tier_is_one_line(checkout: Any) -> None:

@@ -62,7 +62,9 @@ def test_an_unknown_nested_key_is_refused() -> None:
 
 def test_parameters_hold_no_braces_which_would_be_wildcards() -> None:
     found = targets(recipes={"vicreg": {"hyperparameters": {"covariance": 2.0}}})
-    texts = [*found.data_parameters().values(), *found.views_parameters().values(), found.arguments]
+    texts = [*found.views_parameters().values(), found.arguments]
+    for dataset in found.datasets:
+        texts += found.data_parameters(dataset).values()
     for batch in found.manifest.batches.values():
         texts += [*found.batch_parameters(batch)["settings"], *found.batch(batch)]
     assert not set("{}") & set("".join(texts))
@@ -82,3 +84,33 @@ def test_the_metric_redraws_and_does_not_retrain() -> None:
     before, after = targets(), targets(probes={"metric": "few1"})
     assert set(before.manifest.runs) == set(after.manifest.runs)
     assert before.tables_parameters("haochen2021") != after.tables_parameters("haochen2021")
+
+
+def test_each_data_set_has_its_files_and_depends_on_itself_alone() -> None:
+    plain_targets = targets()
+    assert plain_targets.datasets == ["digits", "factors"]
+    for dataset in plain_targets.datasets:
+        assert plain_targets.data(dataset)
+        assert all(f"/data/{dataset}/" in file for file in plain_targets.data(dataset))
+    assert plain_targets.all_data() == [*plain_targets.data("digits"), *plain_targets.data("factors")]
+    assert set(plain_targets.all_data()) <= set(plain_targets.everything())
+    assert all("/views/digits-" in file for file in plain_targets.views())
+    changed = targets(companions={"factors": {"data": {"train_limit": 128}}})
+    assert changed.data_parameters("factors") != plain_targets.data_parameters("factors")
+    assert changed.data_parameters("digits") == plain_targets.data_parameters("digits")
+    # What else depends on the companion's size does so through its files.
+    assert changed.manifest.runs == plain_targets.manifest.runs
+
+
+def test_a_batch_is_of_one_data_set_whose_files_it_reads() -> None:
+    found = targets()
+    for batch in found.manifest.batches.values():
+        assert len({run.dataset for run in batch.runs}) == 1
+        assert found.data(batch.runs[0].dataset)[0] in found.all_data()
+
+
+def test_without_companions_there_is_one_data_set() -> None:
+    alone = targets(companions="{}")
+    assert alone.datasets == ["digits"]
+    assert not [file for file in alone.everything() if "/factors" in file]
+    assert [file for file in targets().everything() if "/factors" in file]

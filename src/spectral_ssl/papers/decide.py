@@ -3,7 +3,7 @@
 order       the paired difference over seeds has a 95 % interval above zero.
 same        two one-sided paired tests within the margin.
 noninferior the interval of the paired difference lies above minus the margin.
-different   the interval leaves zero out; `differs` where the two are the same within the margin.
+different   the interval leaves zero out; `differs` where the two are the same within the margin all the same.
 range       the mean's interval lies strictly within the stated bounds.
 correlation the bootstrap interval lies above the stated bound.
 underspecified  the paper does not say enough: no verdict, and `reason` says what is missing.
@@ -115,10 +115,10 @@ def _paired(
         interval = same.interval
         verdict = {"equivalent": "holds", "different": "differs"}.get(same.verdict, verdict)
     elif claim["kind"] == "different":
-        if interval.low > 0 or interval.high < 0:
-            verdict = "holds"
-        elif equivalence(a, b, margin).verdict == "equivalent":
+        if equivalence(a, b, margin).verdict == "equivalent":
             verdict = "differs"
+        elif interval.low > 0 or interval.high < 0:
+            verdict = "holds"
     elif interval.low > -margin:
         verdict = "holds"
     elif interval.high < -margin:

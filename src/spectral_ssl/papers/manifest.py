@@ -156,7 +156,8 @@ def resolve(
 ) -> RunSettings:
     """A run's settings: the tier's, overridden by the method's, the tier's recipe for it and the experiment's.
 
-    On a companion data set that set's overrides stand in the recipe's place, which is for the tier's own data.
+    On a companion data set that set's overrides stand in the place of the recipe's networks and optimiser, which are
+    for the tier's own data.
 
     `settings` may set a hyperparameter by a dotted key (`hyperparameters.mu`) and an optimiser by its name.
     """
@@ -165,8 +166,37 @@ def resolve(
         raise unknown("method", method, presets)
     preset = presets[method]
     get_loss(preset["loss"])
+    values = _defaults(tier, preset, seed)
+    if companion:
+        beside = tier.companions[companion]
+        values |= {"dataset": beside.data.slug, "augmented_probe": False}
+        values |= beside.training.model_dump(exclude_none=True)
+        values["projector"] = preset.get("projector", values["projector"])
+    recipe = tier.recipes.get(method, Recipe())
+    if not companion:
+        values |= {key: value for key in RECIPE if (value := getattr(recipe, key)) is not None}
+    values["options"] = {**values["options"], **recipe.options}
+    hyperparameters = {**preset.get("hyperparameters", {}), **recipe.hyperparameters}
+    for key, value in settings.items():
+        section, _, name = key.rpartition(".")
+        if section == "hyperparameters":
+            hyperparameters[name] = value
+        elif key == "optimiser":
+            values[key] = tier.optimiser(value)
+        elif key in values:
+            values[key] = value
+        else:
+            raise unknown("setting", key, values)
+    encoder_entry(values["encoder"])
+    parse_relation(values["relation"])
+    values["projector"] = projector(values["projector"], values["embedding_dim"])
+    return RunSettings(**values, hyperparameters=hyperparameters)
+
+
+def _defaults(tier: Tier, preset: dict[str, Any], seed: int) -> dict[str, Any]:
+    """A method's settings on the tier's own data, before recipes and experiments."""
     training = tier.training
-    values: dict[str, Any] = {
+    return {
         "dataset": tier.data.slug,
         "augmentation": training.augmentation,
         "method": preset.get("method", "joint_embedding"),
@@ -186,29 +216,6 @@ def resolve(
         "threads": tier.jobs.threads,
         "seed": seed,
     }
-    if companion:
-        beside = tier.companions[companion]
-        values |= {"dataset": beside.data.slug, "augmented_probe": False}
-        values |= beside.training.model_dump(exclude_none=True)
-        values["projector"] = preset.get("projector", values["projector"])
-    recipe = tier.recipes.get(method, Recipe()) if not companion else Recipe()
-    values |= {key: value for key in RECIPE if (value := getattr(recipe, key)) is not None}
-    values["options"] = {**values["options"], **recipe.options}
-    hyperparameters = {**preset.get("hyperparameters", {}), **recipe.hyperparameters}
-    for key, value in settings.items():
-        section, _, name = key.rpartition(".")
-        if section == "hyperparameters":
-            hyperparameters[name] = value
-        elif key == "optimiser":
-            values[key] = tier.optimiser(value)
-        elif key in values:
-            values[key] = value
-        else:
-            raise unknown("setting", key, values)
-    encoder_entry(values["encoder"])
-    parse_relation(values["relation"])
-    values["projector"] = projector(values["projector"], values["embedding_dim"])
-    return RunSettings(**values, hyperparameters=hyperparameters)
 
 
 def projector(spec: str, embedding_dim: int) -> str:

@@ -25,8 +25,9 @@ def measurements(context: Context, paper: str) -> pd.DataFrame:
     """A row a cell of the paper's experiments: its factors, its run, the run's status and probe values.
 
     `accuracy` is the tier's metric in percent; the other probe columns are as probe.json has them (fractions).
-    `offline` is the linear classifier's accuracy, trained to its last epoch or to convergence; `separation_gain`
-    what training adds to the separation of views. A diverged run has its status and no values.
+    `offline` is the same accuracy as a fraction, unless that is the online probe's: then it is the linear classifier's,
+    trained to its last epoch or to convergence. `separation_gain` is what training adds to the separation of views. A
+    diverged run has its status and no values.
     """
     rows = [_row(context, context.manifest, cell) for cell in context.manifest.paper_cells(paper)]
     frame = pd.DataFrame(rows)
@@ -37,7 +38,7 @@ def measurements(context: Context, paper: str) -> pd.DataFrame:
     frame.insert(list(frame.columns).index("status") + 1, "accuracy", 100 * frame[metric])
     if "separation_after" in frame:
         frame["separation_gain"] = frame["separation_after"] - frame["separation_before"]
-    if offline := next((name for name in OFFLINE if name in frame), None):
+    if offline := next((name for name in (metric, *OFFLINE) if name in frame and name != "online"), None):
         frame["offline"] = frame[offline]
     return frame
 

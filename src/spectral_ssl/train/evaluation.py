@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import deepcopy
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -48,7 +49,7 @@ def evaluate_run(
     """The numbers of probe.json and the arrays of features.npz."""
     measures = Measures(run.probes, run.draws, run.augmented_probe, run.augmentation)
     probe, features = evaluate_network(trained.method, trained.plain, images, measures)
-    before = _agreement(_untrained(run, images), run.augmentation, images)
+    before = _agreement(_untrained(run, images), trained.plain, run.augmentation, images)
     features["agreement"] = np.stack([torch.stack(before).numpy(), features["agreement"]])
     return {
         "online": trained.history[-1]["online_accuracy"],
@@ -74,7 +75,7 @@ def evaluate_network(
     if fixed:
         data = (train_x, train_y, test_x, test_y)
         measured |= evaluate_features(*data, probes=fixed, draws=measures.draws, seed=PROBE_SEED)
-    after = _agreement(network, measures.augmentation, images)
+    after = _agreement(network, plain, measures.augmentation, images)
     kept = test_x[shown.cpu()]
     probe: dict[str, Any] = {
         **measured,
@@ -126,23 +127,28 @@ def _untrained(run: RunSettings, images: Images) -> Method:
 
 
 @torch.no_grad()
-def _agreement(network: Network, augmentation: str, images: Images) -> tuple[Tensor, Tensor]:
+def _agreement(
+    network: Network, plain: Augmentation, augmentation: str, images: Images
+) -> tuple[Tensor, Tensor]:
     """Cosines of test images' views with the same image's other view, and with another image's; on the CPU.
 
-    In training mode, with the batch's own statistics, since an untrained network has no others; the two networks
-    are thrown away afterwards or have been measured already. Every run sees the same pairs and crops. The images are
-    shuffled: neighbours in a data set are often of one class.
+    In training mode, with the batch's own statistics, since an untrained network has no others; of a copy, since that
+    moves its running ones. Every run sees the same pairs and crops. The images are shuffled: neighbours in a data set
+    are often of one class.
     """
     _, channels, size, _ = images.test.shape
     generator = generator_for(PROBE_SEED, "agreement", images.test.device)
     index = images.spread(PAIRS)
     index = index[torch.randperm(len(index), generator=generator, device=index.device)]
+    network = deepcopy(network)
     network.train()
-    views = (
-        get_augmentation(augmentation, size, channels, view=view)(
-            images.test[index], generator=generator, factors=images.factors("test", index)
-        )
+    augmentations = (
+        replace(get_augmentation(augmentation, size, channels, view=view), mean=plain.mean, std=plain.std)
         for view in (0, 1)
+    )
+    views = (
+        view(images.test[index], generator=generator, factors=images.factors("test", index))
+        for view in augmentations
     )
     z1, z2 = (network.embed(view).cpu() for view in views)
     return agreement(z1, z2)

@@ -84,8 +84,8 @@ def run_batch(
 
 def check_run(run: RunSettings, images: Images) -> None:
     """Refuse, before anything trains, what cannot be: a batch larger than the data set, a hyperparameter that
-    the loss lacks, networks that do not fit the images or each other, an unknown augmentation, a relation that
-    the data set cannot give.
+    the loss lacks, networks that do not fit the images or each other, an augmentation or a relation that the data
+    set cannot give.
     """
     n, channels, size, _ = images.train.shape
     if run.batch_size > n:
@@ -97,7 +97,11 @@ def check_run(run: RunSettings, images: Images) -> None:
     for name in run.hyperparameters:
         if name not in known:
             raise unknown(f"hyperparameter of {run.loss}", name, known)
-    get_augmentation(run.augmentation, size, channels)
+    first = torch.zeros(1, dtype=torch.long, device=images.train.device)
+    views = get_augmentation(run.augmentation, size, channels)
+    views(
+        images.train[first], generator=torch.Generator(first.device), factors=images.factors("train", first)
+    )
     partners(run.relation, images)
     build_method(run, size, channels, generator=torch.Generator().manual_seed(0))
 

@@ -24,6 +24,9 @@ class Partners:
     Groups (classes, factor levels) share one stretch of `members`, so that memory is linear in the images however
     many edges the graph has. wrong: the chance that a partner is any other image instead, related or not. It is drawn
     anew each time; a graph of which that fraction of the edges is rewired would keep its wrong edges.
+
+    Every image comes first equally often, so an edge weighs one over the candidates of the image that it leaves: in
+    groups as `labels_graph` has it with the weights "class", not "ones".
     """
 
     members: Tensor

@@ -18,6 +18,7 @@ from spectral_ssl.papers.measure import summarise, text
 from spectral_ssl.stages.views import subset
 
 DRAWN = 60  # images a picture shows
+CLASSES = 10  # of so many classes, so that images of one class are among them
 NEIGHBOURS = 5
 WRONG = 0.5
 
@@ -87,13 +88,11 @@ def _graphs(inputs: Inputs) -> Iterator[tuple[str, sparse.csr_array, np.ndarray]
     graph = load_graph(views / "G.npz")[nodes][:, nodes]
     yield f"{tier.views.views} views", graph, np.tile(labels, tier.views.views)
     pixels = np.asarray(dataset.train_images[index[chosen]], dtype=np.float64).reshape(len(chosen), -1)
-    yield "labels", labels_graph(labels), labels
     yield f"{NEIGHBOURS} nearest neighbours", neighbours_graph(pixels, NEIGHBOURS), labels
-    yield (
-        f"labels, {100 * WRONG:g} % wrong",
-        rewired(labels_graph(labels), WRONG, generator=generator),
-        labels,
-    )
+    same = labels_graph(labels)
+    if same.nnz:  # some class has two images
+        yield "labels", same, labels
+        yield f"labels, {100 * WRONG:g} % wrong", rewired(same, WRONG, generator=generator), labels
     for companion in tier.companions.values():
         other = load(context.layout.data(companion.data.slug))
         index = subset(other, DRAWN)
@@ -106,7 +105,9 @@ def _graphs(inputs: Inputs) -> Iterator[tuple[str, sparse.csr_array, np.ndarray]
 
 
 def _by_class(index: np.ndarray, dataset: Dataset) -> np.ndarray:
-    """Positions in `index` of at most DRAWN images, evenly spread, in the order of their classes."""
-    few = np.linspace(0, len(index) - 1, min(DRAWN, len(index))).round().astype(int)
-    labels = np.asarray(dataset.train_labels)[index[few]]
-    return np.asarray(few[np.argsort(labels, kind="stable")])
+    """Positions in `index` of at most DRAWN images of the first classes, evenly spread, in the order of the classes."""
+    labels = np.asarray(dataset.train_labels)[index]
+    known = np.unique(labels[labels >= 0])[:CLASSES]
+    members = np.flatnonzero(np.isin(labels, known))
+    few = members[np.linspace(0, len(members) - 1, min(DRAWN, len(members))).round().astype(int)]
+    return np.asarray(few[np.argsort(labels[few], kind="stable")])

@@ -68,7 +68,9 @@ def supplement_d(tables: Tables) -> Figure:
     for panel, (label, group) in zip(axes, groups, strict=False):  # one empty panel if there is no group
         edges = [*group["low"], group["high"].iloc[-1]]
         panel.stairs(group["density"], edges, color=COLOURS[0], linewidth=1.3, label="measured")
-        panel.stairs(group["sphere"], edges, color=COLOURS[1], linestyle=DASHES[1], label="variance 1/M")
+        panel.stairs(
+            group["sphere"], edges, color=COLOURS[1], linestyle=DASHES[1], label="normal, variance 1/M"
+        )
         panel.set(title=str(label), xlabel="cosine of two embeddings")
     axes[0].set_ylabel("density")
     legend(axes[0], below=True)

@@ -55,10 +55,12 @@ def augmentation_graph(inputs: Inputs) -> Table:
     rows: list[dict[str, Any]] = []
     shown = []
     for levels in LEVELS:
-        family = compose(shifts(1), coarsen(levels, pooling=max(1, images.shape[1] // BLOCKS)))
+        family = compose(shifts(1), coarsen(levels, pooling=_pooling(images.shape[1])))
         kernel = family_kernel(images, family).kernel
         w = build(kernel).w
-        found = spectrum(w, min(EIGENVALUES, w.shape[0]))
+        found = spectrum(
+            w, min(EIGENVALUES, *kernel.shape)
+        )  # the rest are zeros: w's rank is at most the images'
         gaps = np.maximum(found.lambda_, 0.0)  # below zero by rounding only
         k = min(FEATURES, len(gaps) - 1)
         alpha = label_error(kernel, None, labels).alpha
@@ -91,10 +93,19 @@ def augmentation_graph(inputs: Inputs) -> Table:
     return Table(pd.DataFrame(rows), pd.DataFrame(shown))
 
 
+def _pooling(size: int) -> int:
+    """A block's side for images of this size, px."""
+    return max(1, size // BLOCKS)
+
+
 def _images(inputs: Inputs) -> tuple[np.ndarray, np.ndarray]:
-    """The views stage's training images in grey (n, H, W) uint8, and their classes."""
+    """The views stage's training images that have a class, in grey (n, H, W) uint8, and their classes; a margin that
+    the blocks would not cover is cut off.
+    """
     tier = inputs.context.tier
     dataset = load(inputs.context.layout.data(tier.data.slug))
     index = subset(dataset, tier.views.images)
-    grey = np.asarray(dataset.train_images[index]).mean(axis=-1)
-    return np.rint(grey).astype(np.uint8), np.asarray(dataset.train_labels[index])
+    labels = np.asarray(dataset.train_labels)[index]
+    grey = np.asarray(dataset.train_images[index[labels >= 0]]).mean(axis=-1)
+    side = grey.shape[1] - grey.shape[1] % _pooling(grey.shape[1])
+    return np.rint(grey[:, :side, :side]).astype(np.uint8), labels[labels >= 0]

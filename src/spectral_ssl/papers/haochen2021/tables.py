@@ -104,7 +104,7 @@ def agreement(inputs: Inputs) -> Table:
     runs = [np.load(inputs.context.layout.runs / run / "features.npz")["agreement"] for run in finished]
     rows = []
     for when, time in enumerate(("before", "after")):
-        for which, pair in enumerate(("same image", "two images")):
+        for which, pair in enumerate(("one image", "two images")):
             shares = [np.histogram(run[when, which].clip(-1, 1), BINS)[0] / run.shape[-1] for run in runs]
             share = np.mean(shares, axis=0) if shares else np.full(len(BINS) - 1, np.nan)
             rows += [
