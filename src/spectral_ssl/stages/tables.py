@@ -30,7 +30,7 @@ def run(context: Context, paper: str) -> int:
     made = {}
     for name, words in products(paper, "tables").items():
         made[name] = getattr(module, name)(inputs)
-        _write(folder / name, made[name], words, context.tier.description)
+        _write(folder / name, made[name], words, words.get("on", context.tier.description))
     marks = made["table1"].tidy if paper == "garrido2023" else None
     evidence = Evidence(context, paper, inputs.frame, inputs.theorems, marks)
     write_csv(folder / "measurements.csv", inputs.frame)
@@ -43,9 +43,9 @@ def write_csv(path: Path, frame: pd.DataFrame) -> None:
     write_text(path, frame.to_csv(index=False, float_format=FORMAT))
 
 
-def _write(stem: Path, table: Table, words: dict[str, str], tier: str) -> None:
+def _write(stem: Path, table: Table, words: dict[str, str], data: str) -> None:
     write_csv(stem.with_suffix(".csv"), table.tidy)
-    caption = f"{words['title']}. {words['caption']} Measured on {tier}."
+    caption = f"{words['title']}. {words['caption']} Measured on {data}."
     markdown = table.shown.to_markdown(index=False, disable_numparse=True)
     write_text(stem.with_suffix(".md"), f"**{caption}**\n\n{markdown}\n")
     shown = table.shown.map(_latex).rename(columns=_latex)

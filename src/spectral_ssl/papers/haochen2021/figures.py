@@ -68,9 +68,17 @@ def toy_graph(tables: Tables) -> Figure:
 
 
 def augmentation_graph(tables: Tables) -> Figure:
-    """Eigenvalues of the normalised adjacency matrix in descending order, a line a data set."""
-    frame = tables["augmentation_graph"]
-    figure, (axes,) = new_figure()
+    """A part of the normalised adjacency matrix, and its eigenvalues in descending order, a line a graph."""
+    frame, entries = tables["augmentation_graph"], tables["augmentation_matrix"]
+    figure, (picture, axes) = new_figure(1, 2, height=3.0, width_ratios=(1, 1.4))
+    shades = picture.scatter(
+        *(entries["column"], entries["row"]), c=entries["weight"], cmap="Greys", vmin=0, s=2, marker="s", lw=0
+    )
+    points = int(entries["points"].max()) if len(entries) else 1
+    picture.set(xlim=(-0.5, points - 0.5), ylim=(points - 0.5, -0.5), aspect="equal")
+    picture.set(xlabel="augmented point", ylabel="augmented point")
+    picture.grid(visible=False)
+    figure.colorbar(shades, ax=picture, shrink=0.8, label="normalised weight")
     for index, (name, group) in enumerate(frame.groupby("graph", sort=False)):
         axes.plot(
             group["index"],

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy import sparse
 
 from spectral_ssl.closed_form.eigen import to_dense
 from spectral_ssl.data.augmentation_graph import (
@@ -24,6 +25,7 @@ TOY_ROTATION = 1 / 3
 LEVELS = (2, 3, 4)  # grey levels that are told apart: the more, the fewer augmentations of two images meet
 BLOCKS = 4  # blocks across the image, whose mean grey is what is seen
 EIGENVALUES = 100
+DRAWN_CLASSES, DRAWN_IMAGES = 3, 15  # what a picture shows
 FEATURES = 10  # k of Theorem 3.8's bound
 
 
@@ -91,6 +93,33 @@ def augmentation_graph(inputs: Inputs) -> Table:
             }
         )
     return Table(pd.DataFrame(rows), pd.DataFrame(shown))
+
+
+def augmentation_matrix(inputs: Inputs) -> Table:
+    """Normalised adjacency of the augmentations of a few images of a few classes, at the fewest grey levels.
+
+    A row an entry above zero; points in the order of their Bayes labels.
+    """
+    images, labels = _images(inputs)
+    few = [np.flatnonzero(labels == c)[:DRAWN_IMAGES] for c in np.unique(labels)[:DRAWN_CLASSES]]
+    chosen = np.concatenate(few)
+    family = compose(shifts(1), coarsen(LEVELS[0], pooling=_pooling(images.shape[1])))
+    kernel = family_kernel(images[chosen], family).kernel
+    order = np.argsort(label_error(kernel, None, labels[chosen]).labels, kind="stable")
+    w = build(kernel[:, order]).w
+    entries = sparse.coo_array(normalised_adjacency(w))
+    tidy = pd.DataFrame(
+        {"row": entries.row, "column": entries.col, "weight": entries.data, "points": w.shape[0]}
+    )
+    inside = label_error(kernel[:, order], None, labels[chosen]).labels
+    same = inside[entries.row] == inside[entries.col]
+    shown = {
+        "images": len(chosen),
+        "points": w.shape[0],
+        "entries": entries.nnz,
+        "weight between points of one class": f"{100 * entries.data[same].sum() / entries.data.sum():.0f} %",
+    }
+    return Table(tidy, pd.DataFrame([shown]))
 
 
 def _pooling(size: int) -> int:

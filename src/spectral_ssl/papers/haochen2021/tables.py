@@ -6,11 +6,20 @@ import numpy as np
 import pandas as pd
 
 from spectral_ssl.papers import method_label, read
-from spectral_ssl.papers.haochen2021.graphs import augmentation_graph, toy_graph
+from spectral_ssl.papers.haochen2021.graphs import augmentation_graph, augmentation_matrix, toy_graph
 from spectral_ssl.papers.inputs import Inputs, Table
 from spectral_ssl.papers.measure import summarise, text
 
-__all__ = ["ablations", "agreement", "augmentation_graph", "table1", "table2", "table3", "toy_graph"]
+__all__ = [
+    "ablations",
+    "agreement",
+    "augmentation_graph",
+    "augmentation_matrix",
+    "table1",
+    "table2",
+    "table3",
+    "toy_graph",
+]
 
 EXTRA = ["accuracy", "online", "lbfgs", "knn"]
 ABLATIONS = {
