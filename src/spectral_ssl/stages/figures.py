@@ -21,7 +21,7 @@ def run(context: Context, paper: str) -> int:
     }
     for name, words in products(paper, "figures").items():
         figure = getattr(module, name)(tables)
-        data = words.get("on", context.tier.description)
+        data = words.get("data", context.tier.description)
         figure.suptitle(f"{words['title']}\n{context.tier.name} tier: {data}", fontsize=9)
         save(figure, context.layout.figures(paper) / name)
     return 0

@@ -30,7 +30,7 @@ def run(context: Context, paper: str) -> int:
     made = {}
     for name, words in products(paper, "tables").items():
         made[name] = getattr(module, name)(inputs)
-        _write(folder / name, made[name], words, words.get("on", context.tier.description))
+        _write(folder / name, made[name], words, words.get("data", context.tier.description))
     marks = made["table1"].tidy if paper == "garrido2023" else None
     evidence = Evidence(context, paper, inputs.frame, inputs.theorems, marks)
     write_csv(folder / "measurements.csv", inputs.frame)
