@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 import yaml
 
-from spectral_ssl.config import Tier, canonical, load_tier, schema, tier_names
+from spectral_ssl.config import canonical, load_tier, schema, tier_names
 from spectral_ssl.errors import UserError
+from spectral_ssl.sections import Tier
 
 CONFIG = Path(__file__).parents[1] / "config"
 TIERS = tier_names(CONFIG)

@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from spectral_ssl import codes
-from spectral_ssl.config import Tier, canonical, load_tier
+from spectral_ssl.config import canonical, load_tier
 from spectral_ssl.layout import DATA_FILES, FIGURE_FORMATS, RUN_FILES, TABLE_FORMATS, VIEW_FILES, Layout
 from spectral_ssl.papers import PAPERS, paper_statements, read
 from spectral_ssl.papers.manifest import Batch, Manifest, RunSettings, build
+from spectral_ssl.sections import Tier
 
 
 class Targets:

@@ -9,10 +9,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from spectral_ssl.config import Optimiser
 from spectral_ssl.methods import build_method
 from spectral_ssl.methods.base import Method
 from spectral_ssl.papers.manifest import RunSettings
+from spectral_ssl.sections import Optimiser
 
 SIZE, CHANNELS, BATCH = 8, 1, 12
 

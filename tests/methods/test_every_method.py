@@ -11,10 +11,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from spectral_ssl.config import Optimiser
 from spectral_ssl.errors import UserError
 from spectral_ssl.methods.base import Method
 from spectral_ssl.methods.table import METHODS
+from spectral_ssl.sections import Optimiser
 from spectral_ssl.train.optim import build_optimiser, set_learning_rate
 
 Make = Callable[..., Method]

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from spectral_ssl.config import Optimiser, Tier, load_tier
+from spectral_ssl.config import load_tier
 from spectral_ssl.errors import UserError
 from spectral_ssl.papers import PAPERS, read
 from spectral_ssl.papers.manifest import Manifest, build, resolve
+from spectral_ssl.sections import Optimiser, Tier
 
 CONFIG = Path(__file__).parents[2] / "config"
 TIERS = ("smoke", "laptop", "gpu", "cluster")

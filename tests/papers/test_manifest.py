@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
-from spectral_ssl.config import Tier, load_tier
+from spectral_ssl.config import load_tier
 from spectral_ssl.errors import UserError
 from spectral_ssl.papers import PAPERS, read
 from spectral_ssl.papers.manifest import Manifest, RunSettings, build, check_papers, resolve
+from spectral_ssl.sections import Tier
 
 ROOT = Path(__file__).parents[2]
 CONFIG = ROOT / "config"

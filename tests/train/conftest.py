@@ -11,11 +11,11 @@ import pandas as pd
 import pytest
 import torch
 
-from spectral_ssl.config import Optimiser
 from spectral_ssl.data.sources import Dataset, ingest, load
 from spectral_ssl.layout import RUN_FILES
 from spectral_ssl.papers.manifest import RunSettings
 from spectral_ssl.provenance import read_json, sha256_file
+from spectral_ssl.sections import Optimiser
 from spectral_ssl.train import job
 from spectral_ssl.train.images import Images
 from spectral_ssl.train.job import Place

@@ -11,10 +11,10 @@ import pytest
 import torch
 from torch import nn
 
-from spectral_ssl.config import Optimiser
 from spectral_ssl.methods import build_method
 from spectral_ssl.methods.simsiam import SimSiam
 from spectral_ssl.papers.manifest import RunSettings
+from spectral_ssl.sections import Optimiser
 from spectral_ssl.train.lars import LARS
 from spectral_ssl.train.optim import build_optimiser, learning_rate, set_learning_rate
 

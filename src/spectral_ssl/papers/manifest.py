@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from spectral_ssl.config import Optimiser, Recipe, Tier, canonical
+from spectral_ssl.config import canonical
 from spectral_ssl.data.pairing import parse_relation
 from spectral_ssl.data.sources import reader_module
 from spectral_ssl.errors import UserError, unknown
@@ -26,6 +26,7 @@ from spectral_ssl.losses.registry import get_loss
 from spectral_ssl.models.specification import parse_head
 from spectral_ssl.models.table import encoder_entry
 from spectral_ssl.papers import PAPERS, read
+from spectral_ssl.sections import Optimiser, Recipe, Tier
 
 RECIPE = ("projector", "embedding_dim", "optimiser")
 

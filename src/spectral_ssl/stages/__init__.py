@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from spectral_ssl.config import Tier
 from spectral_ssl.layout import Layout
 from spectral_ssl.papers.manifest import Manifest, build
+from spectral_ssl.sections import Tier
 
 
 @dataclass(frozen=True)

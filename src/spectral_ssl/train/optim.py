@@ -12,7 +12,7 @@ from spectral_ssl.methods.base import Method
 from spectral_ssl.train.lars import LARS
 
 if TYPE_CHECKING:
-    from spectral_ssl.config import Optimiser
+    from spectral_ssl.sections import Optimiser
 
 
 def build_optimiser(module: nn.Module, settings: Optimiser) -> torch.optim.Optimizer:
