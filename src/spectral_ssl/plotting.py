@@ -90,6 +90,28 @@ def line(
         artist.set_transform(axes.transData + aside)
 
 
+def lines(axes: Axes, frame: pd.DataFrame, x: str, column: str) -> None:
+    """A line a `label`, in the frame's order, with a tick at every level of x."""
+    groups = list(frame.groupby("label", sort=False))
+    for index, (label, group) in enumerate(groups):
+        line(axes, group, x, column, index, str(label), among=len(groups))
+    ticks(axes, sorted(frame[x].unique()))
+
+
+def curve(axes: Axes, frame: pd.DataFrame, index: int, label: str, *, every: int = 1) -> None:
+    """Eigenvalues against their index, a marker at every so many, other lines' markers beside."""
+    axes.plot(
+        frame["index"],
+        frame["eigenvalue"],
+        color=COLOURS[index],
+        marker=MARKERS[index],
+        linestyle=DASHES[index],
+        markersize=4,
+        markevery=((3 * index) % every, every),
+        label=label,
+    )
+
+
 def legend(axes: Axes, *, below: bool = False) -> None:
     """The names of what the axes show, beside the panels or below them, never over them; none if nothing has one."""
     handles, labels = axes.get_legend_handles_labels()

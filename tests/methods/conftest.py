@@ -18,31 +18,11 @@ SIZE, CHANNELS, BATCH = 8, 1, 12
 
 
 @pytest.fixture
-def settings() -> Callable[..., RunSettings]:
-    """VICReg on 8-pixel images with a narrow encoder; keywords change settings."""
-
-    def make(**changes: Any) -> RunSettings:
-        values: dict[str, Any] = {
-            "dataset": "digits",
-            "augmentation": "digits_affine",
-            "method": "joint_embedding",
-            "loss": "vicreg",
-            "hyperparameters": {},
-            "encoder": "conv_narrow",
-            "projector": "16-d",
-            "embedding_dim": 8,
-            "batch_size": BATCH,
-            "epochs": 1,
-            "precision": "float32",
-            "optimiser": Optimiser(name="sgd", learning_rate=0.1, weight_decay=0.0, warmup_epochs=0),
-            "probes": ["knn"],
-            "draws": 2,
-            "threads": 1,
-            "seed": 0,
-        }
-        return RunSettings(**(values | changes))
-
-    return make
+def settings(tiny_run: Callable[..., RunSettings]) -> Callable[..., RunSettings]:
+    """One epoch of plain SGD; keywords change settings."""
+    optimiser = Optimiser(name="sgd", learning_rate=0.1, weight_decay=0.0, warmup_epochs=0)
+    values: dict[str, Any] = {"batch_size": BATCH, "epochs": 1, "optimiser": optimiser}
+    return lambda **changes: tiny_run(**(values | changes))
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 from matplotlib.figure import Figure
 
-from spectral_ssl.plotting import COLOURS, DASHES, MARKERS, legend, line, new_figure, ticks
+from spectral_ssl.plotting import COLOURS, DASHES, curve, legend, line, new_figure, ticks
 
 PANELS = 4  # across
 
@@ -43,15 +43,7 @@ def spectrum(tables: Tables) -> Figure:
     frame = tables["closed_form"].dropna(subset=["index"])
     figure, (axes,) = new_figure()
     for index, (name, group) in enumerate(frame.groupby("solution", sort=False)):
-        axes.plot(
-            group["index"],
-            group["eigenvalue"],
-            color=COLOURS[index],
-            marker=MARKERS[index],
-            linestyle=DASHES[index],
-            markersize=4,
-            label=str(name),
-        )
+        curve(axes, group, index, str(name))
     axes.set(xlabel="k", ylabel="eigenvalue")
     legend(axes)
     return figure

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 from matplotlib.figure import Figure
 
-from spectral_ssl.plotting import COLOURS, DASHES, legend, line, new_figure, scatter, ticks
+from spectral_ssl.plotting import COLOURS, DASHES, legend, line, lines, new_figure, scatter, ticks
 
 Tables = dict[str, pd.DataFrame]
 
@@ -39,10 +39,7 @@ def figure2(tables: Tables) -> Figure:
     """Accuracy against embedding dimension, a line a normalisation."""
     frame = tables["figure2"]
     figure, (axes,) = new_figure()
-    groups = list(frame.groupby("label", sort=False))
-    for index, (label, group) in enumerate(groups):
-        line(axes, group, "embedding_dim", "accuracy", index, str(label), among=len(groups))
-    ticks(axes, sorted(frame["embedding_dim"].unique()))
+    lines(axes, frame, "embedding_dim", "accuracy")
     axes.set(xlabel="embedding dimension d", ylabel="accuracy (%)")
     legend(axes)
     return figure

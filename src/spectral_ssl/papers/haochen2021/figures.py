@@ -5,7 +5,17 @@ from __future__ import annotations
 import pandas as pd
 from matplotlib.figure import Figure
 
-from spectral_ssl.plotting import COLOURS, DASHES, MARKERS, heatmap, legend, line, new_figure, ticks
+from spectral_ssl.plotting import (
+    COLOURS,
+    DASHES,
+    curve,
+    heatmap,
+    legend,
+    line,
+    lines,
+    new_figure,
+    ticks,
+)
 
 Tables = dict[str, pd.DataFrame]
 
@@ -14,10 +24,7 @@ def table1(tables: Tables) -> Figure:
     """Accuracy against training length, a line a method."""
     frame = tables["table1"]
     figure, (axes,) = new_figure()
-    groups = list(frame.groupby("label", sort=False))
-    for index, (label, group) in enumerate(groups):
-        line(axes, group, "epochs", "accuracy", index, str(label), among=len(groups))
-    ticks(axes, sorted(frame["epochs"].unique()))
+    lines(axes, frame, "epochs", "accuracy")
     axes.set(xlabel="training length (epochs)", ylabel="accuracy (%)")
     legend(axes)
     return figure
@@ -80,16 +87,7 @@ def augmentation_graph(tables: Tables) -> Figure:
     picture.grid(visible=False)
     figure.colorbar(shades, ax=picture, shrink=0.8, label="normalised weight")
     for index, (name, group) in enumerate(frame.groupby("graph", sort=False)):
-        axes.plot(
-            group["index"],
-            group["eigenvalue"],
-            color=COLOURS[index],
-            marker=MARKERS[index],
-            linestyle=DASHES[index],
-            markersize=3,
-            markevery=(3 * index, 10),
-            label=str(name),
-        )
+        curve(axes, group, index, str(name), every=10)
     axes.set(xlabel="i", ylabel="eigenvalue $\\gamma_i$", ylim=(None, 1.03))
     legend(axes)
     return figure
