@@ -149,6 +149,7 @@ def test_the_extracted_layout_gives_the_same(tmp_path):
     assert changed["source_sha256"] != first["source_sha256"]
 
 
+@pytest.mark.filterwarnings("ignore:Python 3.14 will:DeprecationWarning")  # torchvision's own extraction
 def test_torchvision_reads_the_same_labels(tmp_path, write, monkeypatch):
     from torchvision.datasets import ImageNet
 
