@@ -11,6 +11,7 @@ import yaml
 
 from spectral_ssl.config import canonical, load_tier, schema, tier_names
 from spectral_ssl.errors import UserError
+from spectral_ssl.papers.manifest import build
 from spectral_ssl.sections import Tier
 
 CONFIG = Path(__file__).parents[1] / "config"
@@ -214,3 +215,10 @@ def test_canonical_text_is_equal_for_equal_values_only(values: dict[str, Any]) -
     assert canonical({"b": 1, "a": [1.5]}) == '{"a":[1.5],"b":1}'
     with pytest.raises(ValueError, match="not JSON compliant"):
         canonical({"a": float("nan")})
+
+
+def test_the_benchmarks_tier_plans() -> None:
+    path = CONFIG.parent / "benchmarks" / "folder.yaml"
+    manifest = build(load_tier(str(path)))
+    assert {cell.experiment for cell in manifest.paper_cells("haochen2021")} >= {"table1"}
+    assert not any(run.dataset == "factors" for run in manifest.runs.values())
