@@ -12,9 +12,13 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from spectral_ssl.config import load_tier
 from spectral_ssl.errors import UserError
+
+if TYPE_CHECKING:
+    from spectral_ssl.stages import Context
 
 STAGES = {
     "data": "ingest the tier's data set",
@@ -30,6 +34,8 @@ STAGES = {
     "summary": "say where the report is and how many ledger entries hold",
 }
 
+PAPERS = "haochen2021, garrido2023 or balestriero2022"
+
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
@@ -37,7 +43,10 @@ def parser() -> argparse.ArgumentParser:
     commands = top.add_subparsers(dest="stage", required=True, metavar="STAGE")
     for name, text in STAGES.items():
         command = commands.add_parser(name, help=text, description=text)
-        command.add_argument("--tier", required=True, help="a tier's name or file, e.g. config/laptop.yaml")
+        tier = "a tier's name or file, e.g. config/laptop.yaml"
+        if name == "theorems":
+            tier += "; without one nothing is written"
+        command.add_argument("--tier", required=name != "theorems", help=tier)
         command.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="e.g. seeds=10")
         command.add_argument(
             "--root", type=Path, default=Path(), help="folder that holds results/ and figures/"
@@ -77,10 +86,23 @@ def parser() -> argparse.ArgumentParser:
             command.add_argument(
                 "--device", default=None, help="cpu, cuda, cuda:1 ...; default: cuda if present"
             )
-        if name in ("theorems", "tables", "figures", "notebook"):
-            command.add_argument("--paper", required=True, help="haochen2021, garrido2023 or balestriero2022")
+        if name in ("tables", "figures", "notebook"):
+            command.add_argument("--paper", required=True, help=PAPERS)
         if name == "theorems":
-            command.add_argument("--only", metavar="ID", help="one statement, e.g. theorem-3.3")
+            command.add_argument("--paper", help=f"{PAPERS}; default: all")
+            command.add_argument(
+                "--only",
+                action="append",
+                metavar="ID",
+                help="a statement, e.g. theorem-3.3; may be repeated",
+            )
+            command.add_argument(
+                "--instances",
+                type=int,
+                metavar="N",
+                help="random instances of each; default: the check's own",
+            )
+            command.add_argument("--seed", type=int, metavar="S", help="of the instances; default: 0")
     return top
 
 
@@ -90,13 +112,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = {
         k: v for k, v in vars(args).items() if k not in ("stage", "tier", "set", "root", "debug", "quiet")
     }
+    if args.stage == "theorems":
+        options["quiet"] = args.quiet
     try:
-        tier = load_tier(args.tier, args.set)
-        os.environ["OMP_NUM_THREADS"] = str(tier.jobs.threads)
-        from spectral_ssl.stages import Context  # only now: it imports numpy, which reads the variable once
-
-        context = Context(tier, args.root, args.quiet)
-        _ = context.manifest  # refuses unknown names before anything is read or written
+        context = _context(args)
         status: int = import_module(f"spectral_ssl.stages.{args.stage}").run(context, **options)
         return status
     except UserError as error:
@@ -109,6 +128,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:
         text = " ".join(str(error).split())
         return _fail(f"{type(error).__name__}: {text} (a defect: --debug shows where)", 1, debug=args.debug)
+
+
+def _context(args: argparse.Namespace) -> Context | None:
+    """What the stage is to know; None for statements that are checked without a tier."""
+    if args.tier is None:
+        if args.set:
+            raise UserError(
+                "--set changes a tier's values: name the tier with --tier, or use --instances and --seed"
+            )
+        os.environ["OMP_NUM_THREADS"] = "1"
+        return None
+    tier = load_tier(args.tier, args.set)
+    os.environ["OMP_NUM_THREADS"] = str(tier.jobs.threads)
+    from spectral_ssl.stages import Context  # only now: it imports numpy, which reads the variable once
+
+    context = Context(tier, args.root, args.quiet)
+    _ = context.manifest  # refuses unknown names before anything is read or written
+    return context
 
 
 def _fail(message: str, status: int, *, debug: bool) -> int:

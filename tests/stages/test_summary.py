@@ -18,7 +18,7 @@ CONFIG = Path(__file__).parents[2] / "config"
 RUN = "digits-spectral-"
 
 
-GOOD = {"verdict": "holds", "broken": False}
+GOOD = {"verdict": "holds", "ok": True}
 
 
 @pytest.fixture
@@ -67,9 +67,9 @@ def test_a_diverged_run_is_named(context: Context, capsys: pytest.CaptureFixture
 @pytest.mark.parametrize(
     ("check", "status"),
     [
-        ({"verdict": "fails", "broken": False}, 2),
-        ({"verdict": "holds", "broken": True}, 2),
-        ({"verdict": "differs", "broken": False}, 0),
+        ({"verdict": "fails", "ok": False}, 2),
+        ({"verdict": "holds", "ok": False}, 2),
+        ({"verdict": "differs", "ok": True}, 0),
     ],
 )
 def test_a_failed_or_broken_check_is_named(

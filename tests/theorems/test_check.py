@@ -12,10 +12,10 @@ import pytest
 
 from spectral_ssl.errors import UserError
 from spectral_ssl.theorems import run, statements
-from spectral_ssl.theorems.check import COLUMNS, MODULES, Check, Outcome, check, evaluate
+from spectral_ssl.theorems.check import COLUMNS, MODULES, Check, Outcome, Verdict, check, evaluate
 
 
-def made(outcome: Outcome, expected: float = 0.0, tolerance: float = 1e-9) -> Check:
+def made(outcome: Outcome, expected: float = 0.0, tolerance: float = 1e-9, known: Verdict = "holds") -> Check:
     @check(
         paper="somebody1999",
         statement="lemma-1",
@@ -25,6 +25,7 @@ def made(outcome: Outcome, expected: float = 0.0, tolerance: float = 1e-9) -> Ch
         tolerance=tolerance,
         expected=expected,
         instances=3,
+        known=known,
     )
     def lemma(rng: np.random.Generator, instances: int) -> Outcome:
         """Two and two are four."""
@@ -78,6 +79,14 @@ def test_printed_forms() -> None:
     assert evaluate(made(Outcome(0.0, {"c": 1.0}, printed=0.5))).verdict == "differs"
     assert evaluate(made(Outcome(0.0, {"c": 1.0}, printed=0.0))).verdict == "holds"
     assert evaluate(made(Outcome(0.1, {"c": 1.0}, printed=0.5))).verdict == "fails"
+
+
+def test_only_the_known_verdict_is_in_order() -> None:
+    misprint = Outcome(0.0, {"c": 1.0}, printed=0.5)
+    assert evaluate(made(misprint, known="differs")).ok
+    assert not evaluate(made(misprint)).ok
+    assert not evaluate(made(Outcome(0.0, {"c": 1.0}, printed=0.0), known="differs")).ok
+    assert json.loads(evaluate(made(misprint)).to_json())["ok"] is False
 
 
 def test_edges_of_the_decision() -> None:

@@ -61,7 +61,7 @@ def _inspect(context: Context) -> tuple[list[str], list[str], list[str]]:
                     f"{path} is not there; run `snakemake --config tier={context.tier.name}` again"
                 )
             check = read_json(path)
-            if check["verdict"] == "fails" or check["broken"]:
+            if not check["ok"]:
                 failed.append(f"{paper}/{name}")
             if check["code"] != code:
                 stale.append(f"{paper}/{name}")

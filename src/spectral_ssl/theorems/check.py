@@ -73,6 +73,7 @@ class Check:
     tolerance: float
     instances: int
     measure: Callable[[np.random.Generator, int], Outcome]
+    known: Verdict = "holds"
 
     @property
     def identifier(self) -> str:
@@ -89,6 +90,7 @@ class CheckResult:
     """A check's verdicts, its numbers, and the words that a report prints beside them.
 
     verdict: holds; differs (the printed form fails, the corrected one holds); fails.
+    known: the verdict that this project has found before, with a proof or a counterexample.
     control_verdict: fails (as it must), holds (the check is broken), none.
     text: title, statement (hypotheses, convention, source, proof of constants), control.
     """
@@ -105,6 +107,7 @@ class CheckResult:
     seconds: float
     detail: Detail
     text: Mapping[str, str]
+    known: Verdict = "holds"
 
     @property
     def broken(self) -> bool:
@@ -113,8 +116,8 @@ class CheckResult:
 
     @property
     def ok(self) -> bool:
-        """The statement, printed or corrected, stands, and the check can tell."""
-        return self.verdict != "fails" and not self.broken
+        """The verdict is the known one, so that a misprint that suddenly holds is told too, and the check can tell."""
+        return self.verdict == self.known and not self.broken
 
     def row(self) -> dict[str, str | float | int]:
         """The columns of theorems.csv (all but the tier)."""
@@ -122,7 +125,7 @@ class CheckResult:
 
     def to_json(self) -> str:
         """One JSON object with sorted keys; non-finite numbers as the strings "nan", "inf" and "-inf"."""
-        plain = asdict(self) | {"broken": self.broken}
+        plain = asdict(self) | {"broken": self.broken, "ok": self.ok}
         return json.dumps(_finite(plain), indent=2, sort_keys=True, allow_nan=False)
 
 
@@ -175,18 +178,19 @@ def check(
     tolerance: float,
     instances: int,
     expected: float = 0.0,
+    known: Verdict = "holds",
 ) -> Callable[[Callable[[np.random.Generator, int], Outcome]], Check]:
     """Make `measure(rng, instances) -> Outcome` the check of `paper/statement`, to be listed in `MODULES`.
 
     `title` and `control` say in one line what is claimed and what must fail; the function's docstring holds
-    the statement itself. `instances` is the default number. The name is bound to the `Check`, not to the
-    function.
+    the statement itself. `instances` is the default number. `known` is the verdict that the statement is known to
+    have: "differs" where the printed form is wrong. The name is bound to the `Check`, not to the function.
     """
     if kind not in get_args(Kind):
         raise unknown("kind of check", kind, get_args(Kind))
 
     def register(measure: Callable[[np.random.Generator, int], Outcome]) -> Check:
-        return Check(paper, statement, kind, title, control, expected, tolerance, instances, measure)
+        return Check(paper, statement, kind, title, control, expected, tolerance, instances, measure, known)
 
     return register
 
@@ -245,4 +249,5 @@ def evaluate(one: Check, *, instances: int | None = None, seed: int = 0) -> Chec
         seconds=seconds,
         detail=detail | dict(outcome.detail),
         text={"title": one.title, "statement": inspect.getdoc(one.measure) or "", "control": one.control},
+        known=one.known,
     )

@@ -1,9 +1,11 @@
-"""Random-restart minimisation, the independent route that closed forms are compared with."""
+"""Random-restart minimisation by independent optimisers, the route that closed forms are compared with."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import scipy.optimize
@@ -17,17 +19,31 @@ Array = NDArray[np.float64]
 Objective = Callable[[Array], tuple[float, Array]]
 """Value and gradient at a matrix."""
 
+OPTIMISERS: dict[str, tuple[str, dict[str, Any]]] = {
+    "quasi-Newton": ("L-BFGS-B", {"ftol": 0.0, "gtol": 1e-10, "maxiter": 3000, "maxfun": 6000, "maxcor": 30}),
+    "conjugate gradients": ("CG", {"gtol": 1e-10, "maxiter": 3000}),
+    "truncated Newton": ("TNC", {"ftol": 0.0, "gtol": 1e-10, "maxfun": 6000}),
+}
+"""SciPy's methods by what they are: three routes to a minimum that share no line of code but the objective."""
+
 RESTARTS = 4
+
+REACHED = 1e-7
+"""A start has reached the minimum if its loss is within this share of the objective's size."""
 
 
 @dataclass(frozen=True)
 class Best:
-    """The lowest of several local minimisations."""
+    """The lowest of several local minimisations.
+
+    losses: the end of every start, by optimiser.
+    """
 
     loss: float
     point: Array
     spread: float
-    """Highest minus lowest loss over the restarts: 0 where no restart was caught in a local minimum."""
+    """Highest minus lowest loss over the starts: 0 where none was caught in a local minimum."""
+    losses: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
 
 
 def minimise(
@@ -38,29 +54,34 @@ def minimise(
     restarts: int = RESTARTS,
     scale: float = 1.0,
 ) -> Best:
-    """L-BFGS from `restarts` Gaussian starts of standard deviation `scale`, to a gradient of about 1e-9."""
+    """Minimise from Gaussian starts of standard deviation `scale`, to a gradient of about 1e-9.
+
+    `restarts` starts of the quasi-Newton method and half as many, at least one, of each other optimiser, every
+    one from a start of its own.
+    """
 
     def flat(vector: Array) -> tuple[float, Array]:
         value, gradient = objective(vector.reshape(shape))
         return value, gradient.ravel()
 
-    found: list[tuple[float, Array]] = []
-    for _ in range(restarts):
-        start = scale * rng.standard_normal(shape).ravel()
-        # The second call starts afresh from the first's end: a fresh inverse Hessian removes its last stall.
-        for _ in range(2):
-            end = scipy.optimize.minimize(
-                flat,
-                start,
-                jac=True,
-                method="L-BFGS-B",
-                options={"ftol": 0.0, "gtol": 1e-10, "maxiter": 3000, "maxfun": 6000, "maxcor": 30},
-            )
-            start = end.x
-        found.append((float(end.fun), end.x.reshape(shape)))
-    losses = [loss for loss, _ in found]
-    best = int(np.argmin(losses))
-    return Best(losses[best], found[best][1], max(losses) - min(losses))
+    ends: list[tuple[float, Array]] = []
+    losses: dict[str, tuple[float, ...]] = {}
+    for number, (name, (method, options)) in enumerate(OPTIMISERS.items()):
+        mine = []
+        for _ in range(restarts if number == 0 else max(1, restarts // 2)):
+            start = scale * rng.standard_normal(shape).ravel()
+            # The second call starts afresh from the first's end: a fresh curvature estimate removes its last stall.
+            for _ in range(2):
+                with warnings.catch_warnings():
+                    # A line search at the limit of float64 warns; the comparison of ends says whether it mattered.
+                    warnings.simplefilter("ignore", RuntimeWarning)
+                    end = scipy.optimize.minimize(flat, start, jac=True, method=method, options=options)
+                start = end.x
+            mine.append((float(end.fun), end.x.reshape(shape)))
+        losses[name] = tuple(loss for loss, _ in mine)
+        ends += mine
+    best = min(ends, key=lambda end: end[0])
+    return Best(best[0], best[1], max(loss for loss, _ in ends) - best[0], losses)
 
 
 def loss_gap(claimed: float, best: Best, scale: float) -> float:
