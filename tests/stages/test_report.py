@@ -13,8 +13,10 @@ import pandas as pd
 import pytest
 
 from spectral_ssl.config import load_tier
-from spectral_ssl.papers import PAPERS, paper_statements
+from spectral_ssl.errors import UserError
+from spectral_ssl.papers import PAPERS, paper_statements, statements
 from spectral_ssl.papers.evidence import COLUMNS
+from spectral_ssl.papers.statements import misprints
 from spectral_ssl.provenance import write_json, write_text
 from spectral_ssl.stages import Context, report
 from spectral_ssl.targets import products
@@ -52,7 +54,11 @@ def tree(root: Path, tier: str, **changed: Any) -> Context:
                 "expected": 0.0,
             }
             check |= {"tolerance": 1e-9, "instances": 3, "verdict": "holds", "control_verdict": "fails"}
-            check |= {"seconds": 0.1, "text": {"title": "A < B & C", "control": "dropped"}}
+            check |= {
+                "seconds": 0.1,
+                "text": {"title": "A < B & C", "control": "dropped", "statement": "A proof."},
+            }
+            check |= {"detail": {"misprint: no square": 0.25, "control: wrong": 0.5, "loss gap": 3e-16}}
             write_json(layout.theorem(paper, name), check)
     picture(layout.views(context.tier.data.slug, context.tier.training.augmentation) / "contact_sheet.png")
     return context
@@ -166,3 +172,111 @@ def test_a_statement_without_a_finite_number_is_shown_as_it_is(tmp_path: Path) -
     assert page(context)
     row = pd.read_csv(tmp_path / "results" / "theorems.csv").set_index("statement").loc["cheeger"]
     assert row["verdict"] == "fails"
+
+
+def change(context: Context, name: str, **changed: Any) -> None:
+    """Change the fields of one check's result."""
+    path = context.layout.theorem(*name.split("/"))
+    write_json(path, report.read_json(path) | changed)
+
+
+def folded(text: str, name: str) -> str:
+    """What the page shows of one statement."""
+    return text.split(f'<details class="statement" id="{name.replace("/", "-")}">')[1].split(
+        '<details class="statement"'
+    )[0]
+
+
+def test_every_statement_is_linked_and_shown_in_formulas(tmp_path: Path) -> None:
+    text = page(tree(tmp_path, "smoke"))
+    for paper in PAPERS:
+        for name in paper_statements(paper):
+            shown = folded(text, f"{paper}/{name}")
+            assert f'<a href="#{paper}-{name}">{name}</a>' in text
+            assert '<math display="block">' in shown
+            for expected in (
+                "<dd>1e-16</dd>",
+                "<dd>0 ± 1e-09</dd>",
+                "failed, as it must",
+                "A proof.",
+                "<dd>3e-16</dd>",
+            ):
+                assert expected in shown, (name, expected)
+    count = sum(len(paper_statements(paper)) for paper in PAPERS)
+    assert f"All checks together took {0.1 * count:.1f} s." in text
+
+
+def test_a_printed_form_that_is_wrong_stands_beside_the_corrected_one(tmp_path: Path) -> None:
+    text = page(tree(tmp_path, "smoke"))
+    shown = folded(text, "garrido2023/double-normalisation")
+    assert shown.index("as printed") < shown.index("corrected")
+    assert "as printed" not in folded(text, "garrido2023/theorem-3.3")
+
+
+def test_a_broken_check_and_a_failure_are_told(tmp_path: Path) -> None:
+    context = tree(tmp_path, "smoke")
+    change(context, "garrido2023/welch", control_verdict="holds")
+    change(context, "garrido2023/theorem-3.3", verdict="fails", measured="nan")
+    context.layout.theorem("garrido2023", "lemma-3.4").unlink()
+    text = page(context)
+    assert "PASSED: the check is broken" in folded(text, "garrido2023/welch")
+    assert '<span class="v fails">fails</span>' in folded(text, "garrido2023/theorem-3.3")
+    assert "<dd>nan</dd>" in folded(text, "garrido2023/theorem-3.3")
+    assert '<span class="v">not run</span>' in folded(text, "garrido2023/lemma-3.4")
+
+
+def test_the_words_of_a_check_are_escaped(tmp_path: Path) -> None:
+    context = tree(tmp_path, "smoke")
+    words = {"title": SMUGGLED, "control": SMUGGLED, "statement": SMUGGLED}
+    change(context, "garrido2023/equation-8", detail={SMUGGLED: SMUGGLED}, text=words)
+    text = page(context)
+    assert SMUGGLED not in text
+    assert folded(text, "garrido2023/equation-8").count("&lt;script&gt;") == 5
+
+
+def test_a_misprint_shows_its_number_from_the_check_or_that_it_has_none(tmp_path: Path) -> None:
+    context = tree(tmp_path, "smoke")
+    change(context, "garrido2023/double-normalisation", detail={"misprint: N - M": 0.0123456})
+    text = page(context).split('<h2 id="misprints">')[1]
+    assert "<b>0.01235</b>: least relative residual of the printed form" in text
+    assert "<b>0.25</b>: least relative residual of Lemma 3.2 without the square" in text
+    numbers = [number for misprint in misprints().values() for number in misprint.numbers]
+    assert text.count("not measured") == len(numbers) - 2
+
+
+def test_a_detail_is_grouped_by_what_its_keys_begin_with() -> None:
+    detail = {"control: b": 2, "family regular": 1e-9, "simclr: N": 2.0, "simclr: K": 1.0, "alone: x": "none"}
+    assert report.evidence(detail | {"misprint: N - M": -0.98765}) == {
+        "evidence": [("alone: x", "none")],
+        "negative control": [("b", "2")],
+        "worst by family": [("regular", "1e-09")],
+        "simclr": [("N", "2"), ("K", "1")],
+        "misprints": [("N - M", "-0.9877")],
+    }
+    assert report.evidence({}) == {}
+
+
+def test_an_interval_stands_beside_its_number() -> None:
+    detail = {
+        "rate": -1.01,
+        "rate: high": -0.9,
+        "rate: low": -1.1,
+        "interval low": 1,
+        "interval high": 20000.0,
+        "a low": 0,
+    }
+    assert report.evidence(detail) == {
+        "evidence": [("rate", "-1.01 (-1.1 to -0.9)"), ("a low", "0"), ("interval", "1 to 20000")]
+    }
+
+
+def test_a_statement_without_a_text_is_refused_before_anything_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    context = tree(tmp_path, "smoke")
+    monkeypatch.setattr(statements, "paper_statements", lambda paper: ["lemma-9"])
+    with pytest.raises(
+        UserError, match=r"^papers/haochen2021/statements.yaml has no lemma-9: expected an entry"
+    ):
+        report.run(context)
+    assert not (tmp_path / "results" / "theorems.csv").exists()
