@@ -1,4 +1,4 @@
-# The graph: data -> views, pretraining, theorem checks -> tables -> figures -> notebooks and report.
+# The graph: data -> views, pretraining, theorem checks, networks -> tables -> figures -> notebooks and report.
 # It computes nothing: rules call `python -m spectral_ssl STAGE`, and what there is to run comes from one
 # manifest (src/spectral_ssl/targets.py). Choose a tier with `--config tier=smoke`.
 import shlex
@@ -36,6 +36,7 @@ container: "docker://python:3.11-slim"
 include: "rules/data.smk"
 include: "rules/pretrain.smk"
 include: "rules/theorems.smk"
+include: "rules/networks.smk"
 include: "rules/tables.smk"
 include: "rules/figures.smk"
 include: "rules/report.smk"

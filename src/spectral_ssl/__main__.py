@@ -26,6 +26,7 @@ STAGES = {
     "pretrain": "train and probe the runs of a batch",
     "own": "measure an encoder, or train and measure a loss, of your own",
     "theorems": "check a paper's statements",
+    "networks": "train networks on finite graphs, beside the closed forms",
     "tables": "write a paper's tables, measurements and ledger rows",
     "figures": "draw a paper's figures from its tables",
     "notebook": "run a paper's notebook and write its HTML",
@@ -57,6 +58,8 @@ def parser() -> argparse.ArgumentParser:
             command.add_argument(
                 "--dataset", metavar="NAME", help="one of the tier's data sets; default: all"
             )
+        if name == "networks":
+            command.add_argument("--only", metavar="NAME", help="one loss, or inductive_bias; default: all")
         if name == "pretrain":
             command.add_argument(
                 "--batch", required=True, metavar="ID", help="a batch's id; `plan` lists them"

@@ -6,14 +6,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from spectral_ssl.data.sources import reader_module
+from spectral_ssl.layout import INDUCTIVE_BIAS
+from spectral_ssl.losses.graph.registry import get_graph_loss
 from spectral_ssl.losses.registry import get_loss, loss_names
 from spectral_ssl.methods.table import METHODS
 from spectral_ssl.models.table import encoder_entry
+from spectral_ssl.papers import PAPERS
 from spectral_ssl.provenance import code_hash, import_closure, sha256_file, strings
 from spectral_ssl.theorems.check import MODULES
 
 if TYPE_CHECKING:
     from spectral_ssl.papers.manifest import Batch, RunSettings
+
+# Graph losses whose name is not that of the networks that are trained with them.
+GRAPH_LOSS = {"simclr": "gram", INDUCTIVE_BIAS: "spectral"}
 
 
 def data_code(dataset: str) -> str:
@@ -50,6 +56,14 @@ def theorems_code(paper: str) -> str:
     return code_hash(["spectral_ssl.theorems.check", *modules, *losses])
 
 
+def networks_code(name: str) -> str:
+    """The hash of the code of networks trained on a finite graph, the graph loss among it."""
+    loss = get_graph_loss(GRAPH_LOSS.get(name, name))
+    return code_hash(
+        ["spectral_ssl.stages.networks", loss.module], picked=[(loss.function, dict(loss.fixed))]
+    )
+
+
 def tables_code(paper: str) -> str:
     """The hash of the code and of the printed values and rules that a paper's tables and ledger rows come from."""
     texts = [f"papers/{paper}/{name}.yaml" for name in ("published", "experiments", "claims")]
@@ -72,5 +86,7 @@ def notebook_code(paper: str) -> str:
 
 
 def report_code() -> str:
-    """The hash of the report's code and template."""
-    return code_hash(["spectral_ssl.stages.report"], ["stages/report.html.j2"])
+    """The hash of the report's code, templates and texts of the statements."""
+    texts = [f"papers/{paper}/statements.yaml" for paper in PAPERS]
+    templates = ["stages/report.html.j2", "stages/theorems.html.j2"]
+    return code_hash(["spectral_ssl.stages.report"], [*texts, "papers/misprints.yaml", *templates])

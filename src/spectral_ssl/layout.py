@@ -19,6 +19,9 @@ RUN_FILES = (
     "provenance.json",
     "status.json",
 )
+INDUCTIVE_BIAS = "inductive_bias"
+NETWORKS = ("vicreg", "simclr", "barlow_twins", "spectral", INDUCTIVE_BIAS)  # trained on finite graphs
+NETWORK_FILES = ("curves.csv", "ends.csv")
 VIEW_FILES = ("views.npy", "index.npy", "G.npz", "contact_sheet.png")
 
 
@@ -52,6 +55,10 @@ class Layout:
     def views(self, dataset: str, augmentation: str) -> Path:
         """Views of a subset, their relation graph and a contact sheet."""
         return self.results / "views" / f"{dataset}-{augmentation}"
+
+    def networks(self, name: str) -> Path:
+        """Networks trained on a finite graph: one of `NETWORKS`."""
+        return self.results / "networks" / name
 
     def theorem(self, paper: str, statement: str) -> Path:
         """A theorem check's result."""

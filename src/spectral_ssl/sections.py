@@ -140,6 +140,29 @@ class Theorems(Strict):
     seed: int = Field(ge=0, description="Seed of the instances.")
 
 
+class Networks(Strict):
+    """Networks trained on finite graphs of scikit-learn's digits, whose optimum is known in closed form."""
+
+    seeds: int = Field(
+        ge=1, description="Seeds a network: 0 .. seeds-1, of its weights; graphs stay the same."
+    )
+    nodes: int = Field(ge=20, description="Images that are nodes of the relation graph; a multiple of 10.")
+    features: int = Field(
+        ge=1, le=64, description="Principal components that the relation graph's nodes have."
+    )
+    images: int = Field(
+        ge=10, description="Images whose shifts are nodes of the augmentation graph; a multiple of 10."
+    )
+    dimension: int = Field(ge=1, description="Embedding dimension K.")
+    width: int = Field(ge=1, description="Units in each of the MLP's two hidden layers.")
+    steps: int = Field(ge=1, description="Full-batch steps on these two graphs.")
+    pairs: int = Field(
+        ge=60, description="Images, two views each, of the graph of inductive bias; a multiple of 10."
+    )
+    pair_dimension: int = Field(ge=1, description="Embedding dimension K on that graph.")
+    pair_steps: int = Field(ge=1, description="Full-batch steps on that graph.")
+
+
 class Jobs(Strict):
     """How runs are packed into jobs."""
 
@@ -202,6 +225,9 @@ class Tier(Strict):
     probes: Probes
     theorems: Theorems
     jobs: Jobs
+    networks: Networks | None = Field(
+        default=None, description="Networks trained on finite graphs; absent: none is trained."
+    )
     recipes: dict[str, Recipe] = Field(default={}, description="By method: what this tier changes for it.")
     optimisers: dict[str, Optimiser] = Field(
         default={}, description="Optimisers that levels.optimiser names, besides training.optimiser."

@@ -13,9 +13,19 @@ from typing import Any
 
 from spectral_ssl import codes
 from spectral_ssl.config import canonical, load_tier
-from spectral_ssl.layout import DATA_FILES, FIGURE_FORMATS, RUN_FILES, TABLE_FORMATS, VIEW_FILES, Layout
-from spectral_ssl.papers import PAPERS, paper_statements, read
+from spectral_ssl.layout import (
+    DATA_FILES,
+    FIGURE_FORMATS,
+    NETWORK_FILES,
+    NETWORKS,
+    RUN_FILES,
+    TABLE_FORMATS,
+    VIEW_FILES,
+    Layout,
+)
+from spectral_ssl.papers import PAPERS, paper_networks, paper_statements, read
 from spectral_ssl.papers.manifest import Batch, Manifest, RunSettings, build
+from spectral_ssl.papers.statements import check_texts
 from spectral_ssl.sections import Tier
 
 
@@ -70,10 +80,21 @@ class Targets:
         return [file for run in batch.runs for file in self.run(run.id)]
 
     def runs(self, paper: str) -> list[str]:
-        """The measurements that a paper's tables read, one set a run."""
+        """The measurements that a paper's tables read, one set a run, and those of networks on finite graphs."""
         names = ("probe.json", "status.json", "history.csv", "features.npz")
         used = dict.fromkeys(cell.run for cell in self.manifest.paper_cells(paper))
-        return [file for run in used for file in paths(self.layout.runs / run, names)]
+        found = [file for run in used for file in paths(self.layout.runs / run, names)]
+        graphs = [name for name in paper_networks(paper) if name in self.networks_trained]
+        return found + [file for name in graphs for file in self.networks(name)]
+
+    @property
+    def networks_trained(self) -> list[str]:
+        """What networks on finite graphs are trained for; nothing where the tier has no such section."""
+        return list(NETWORKS) if self.tier.networks else []
+
+    def networks(self, name: str) -> list[str]:
+        """The files of networks trained on a finite graph."""
+        return paths(self.layout.networks(name), NETWORK_FILES)
 
     def theorems(self, paper: str) -> list[str]:
         """A file a statement."""
@@ -102,6 +123,8 @@ class Targets:
         found = [*self.all_data(), *self.views()]
         for batch in self.manifest.batches.values():
             found += self.batch(batch)
+        for name in self.networks_trained:
+            found += self.networks(name)
         for paper in self.papers:
             found += self.theorems(paper) + self.tables(paper) + self.figures(paper) + self.notebook(paper)
         return found + self.report()
@@ -123,6 +146,10 @@ class Targets:
         """What the results of a paper's checks depend on."""
         return {"settings": plain(self.tier.theorems), "code": codes.theorems_code(paper)}
 
+    def networks_parameters(self, name: str) -> dict[str, str]:
+        """What networks trained on a finite graph depend on."""
+        return {"settings": plain(self.tier.networks), "code": codes.networks_code(name)}
+
     def tables_parameters(self, paper: str) -> dict[str, Any]:
         """What a paper's tables and ledger rows depend on besides their input files."""
         cells = [f"{c.experiment} {c.method} {c.seed} {c.run}" for c in self.manifest.paper_cells(paper)]
@@ -139,7 +166,8 @@ class Targets:
         return {"code": codes.notebook_code(paper)}
 
     def report_parameters(self) -> dict[str, str]:
-        """What the report depends on besides its inputs."""
+        """What the report depends on besides its inputs; refuses incomplete texts of the statements."""
+        check_texts()
         return {"tier": self.tier.name, "code": codes.report_code()}
 
 

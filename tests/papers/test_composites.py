@@ -74,7 +74,7 @@ def test_what_a_tier_leaves_out_is_worse_than_what_holds(bench: Any) -> None:
     bench.fill(context, constant)
     found = bench.ledger(context, "balestriero2022")
     aligned = [name for name, claim in read("balestriero2022/claims.yaml").items() if _graph(claim)]
-    assert len(aligned) == 7
+    assert len(aligned) == 9
     assert set(found.loc[aligned, "verdict"]) == {NOT_RUN}
     assert found.loc["advice/arxiv-misaligned", "verdict"] == NOT_RUN
 

@@ -143,7 +143,7 @@ def test_accuracies_by_what_pairs_share(fill: Fill) -> None:
     ],
 )
 def test_relations_in_words(spec: str, words: str) -> None:
-    assert module._words(spec) == words
+    assert module.words(spec) == words
 
 
 def test_ranks_are_of_the_tiers_own_data(fill: Fill) -> None:

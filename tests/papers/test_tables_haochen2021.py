@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from spectral_ssl.data.sources import load
-from spectral_ssl.papers.haochen2021 import graphs, tables
+from spectral_ssl.papers.haochen2021 import graphs, real_graphs, tables
 from spectral_ssl.papers.inputs import Inputs
 from spectral_ssl.stages import Context
 from spectral_ssl.stages.views import subset
@@ -33,8 +33,9 @@ def test_the_toy_graphs_entries_as_printed(fill: Fill) -> None:
         block = np.array([[kept, turned], [turned, both]])
         np.testing.assert_allclose(matrix, np.kron(np.eye(2), block), atol=1e-15)
     assert table.tidy["w"].sum() == pytest.approx(1)
-    assert table.shown.loc[0, "lightning, rotated"] == "0.1111 / 0.4714" == table.shown.loc[1, "lightning"]
-    assert table.shown.loc[2, "lightning"] == "0.0000 / 0.0000"
+    assert table.shown.loc[0, "lightning, rotated"] == "1/9 -> √2/3" == table.shown.loc[1, "lightning"]
+    assert table.shown.loc[2, "lightning"] == "0 -> 0"
+    assert table.shown["degree"].tolist() == ["1/3", "1/6"] * 2
 
 
 def views_of(image: np.ndarray, levels: int) -> list[bytes]:
@@ -72,15 +73,16 @@ def counted(images: np.ndarray, labels: np.ndarray, levels: int) -> dict[str, An
     degree = w.sum(axis=1)
     gamma = np.linalg.eigvalsh(w / np.sqrt(np.outer(degree, degree)))[::-1]
     right = [max(p[labels == c, x].sum() for c in set(labels)) for x in range(len(points))]
-    alpha, gap = 1 - sum(right) / len(images), 1 - gamma[10]
+    alpha, gaps = 1 - sum(right) / len(images), 1 - np.append(gamma, 0.0)
     return {
+        "images": len(images),
         "points": len(points),
         "components": components(w),
         "alpha": alpha,
-        "lambda_next": gap,
-        "bound": 4 * alpha / gap + alpha if gap > 1e-10 else np.inf,
-        "rho_lower": (1 - gamma[len(set(labels)) - 1]) / 2,
+        "rho_lower": gaps[len(set(labels)) - 1] / 2,
+        "rho2_upper": np.sqrt(2 * max(gaps[1], 0)),
         "gamma": gamma,
+        "bound": [4 * alpha / gap + alpha if gap > 1e-10 else np.inf for gap in gaps[1:]],
     }
 
 
@@ -90,43 +92,70 @@ def test_the_augmentation_graphs_facts_counted_anew(fill: Fill) -> None:
     dataset = load(context.layout.data("digits"))
     index = subset(dataset, 20)
     images, labels = dataset.train_images[index, :, :, 0], np.asarray(dataset.train_labels[index])
-    assert list(dict.fromkeys(table.tidy["graph"])) == [f"{levels} grey levels" for levels in (2, 3, 4)]
-    for levels, shown in zip((2, 3, 4), table.shown.to_dict("records"), strict=True):
+    names = list(dict.fromkeys(table.tidy["graph"]))
+    assert names == table.shown["graph"].tolist()
+    assert names[:3] == [f"digits: {levels} grey levels" for levels in (2, 3, 4)]
+    assert {name.partition(":")[0] for name in names[4:]} == {"factors"}
+    for levels, shown in zip((2, 3, 4), table.shown.to_dict("records"), strict=False):
         expected = counted(images, labels, levels)
-        found = table.tidy[table.tidy["graph"] == f"{levels} grey levels"]
-        assert found["index"].tolist() == list(range(1, 21))  # w has no higher rank than images
-        np.testing.assert_allclose(found["eigenvalue"], expected["gamma"][:20], atol=1e-9)
+        found = table.tidy[table.tidy["graph"] == f"digits: {levels} grey levels"]
+        rank = int((expected["gamma"] > 1e-10).sum())
+        assert found["index"].tolist() == list(range(1, rank + 1))  # no more than images
+        np.testing.assert_allclose(found["eigenvalue"], expected["gamma"][:rank], atol=1e-9)
+        np.testing.assert_allclose(found["bound"], expected["bound"][:rank], rtol=1e-6, atol=1e-12)
         first = found.iloc[0]
-        for name in ("points", "components"):
+        for name in ("images", "points", "components"):
             assert first[name] == expected[name] == shown[name]
-        for name in ("alpha", "lambda_next", "bound", "rho_lower"):
-            assert first[name] == pytest.approx(expected[name], abs=1e-9), name
+        for name in ("alpha", "rho_lower", "rho2_upper"):
+            assert first[name] == pytest.approx(expected[name], abs=1e-7), name
         assert first["rho_lower"] <= first["rho_upper"] + 1e-9 <= 1 + 1e-9
-        assert (first["bound"] >= 1) == ("vacuous" in shown["error at most"])
+        assert (found["bound"].iloc[9] >= 1) == ("vacuous" in shown["at k = 10"])
         assert "-0.000" not in "".join(map(str, shown.values()))
+    assert (table.tidy["error"] <= table.tidy["bound"] + 1e-12).all()
+    assert (table.tidy["vote"] <= 2 * table.tidy["bound"] + 1e-12).all()
+
+
+def test_where_the_bound_says_something_is_told(fill: Fill) -> None:
+    table = tables.augmentation_graph(inputs(fill()))
+    shown = table.shown.set_index("graph")
+    kept, leaking = "factors: all but the shape redrawn", "factors: all redrawn, the shape by 5 %"
+    # Four components of one shape each: no error from k = 4 on, and no bound before.
+    part = table.tidy[table.tidy["graph"] == kept].set_index("index")
+    assert part["bound"].tolist() == [np.inf] * 3 + [0.0]
+    assert part.loc[4, "error"] == 0
+    assert part["components"].iloc[0] == 4
+    assert shown.loc[kept, "bound below 1 from k"] == "4: 0.000 <= 0"
+    # Three shapes in four are wrong where the shape is redrawn, in one image of twenty; gamma_5 is zero.
+    part = table.tidy[table.tidy["graph"] == leaking].set_index("index")
+    assert part.loc[4, ["alpha", "error", "bound"]].tolist() == pytest.approx([3 / 80, 3 / 80, 15 / 80])
+    assert shown.loc["factors: only the shape redrawn", "bound below 1 from k"] == "never"
 
 
 def test_images_without_a_class_and_sizes_that_blocks_do_not_cover(
     fill: Fill, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     context = fill()
-    whole = graphs._images(inputs(context))
-    original = graphs.load
+    whole = real_graphs.grey(load(context.layout.data("digits")), 20)
 
     def changed(folder: Any) -> Any:
-        dataset = original(folder)
+        dataset = load(folder)
+        if dataset.meta["factors"]:
+            return dataset
         return replace(
             dataset,
             train_images=np.pad(dataset.train_images, ((0, 0), (0, 1), (0, 1), (0, 0))),  # 9 px
             train_labels=np.where(np.arange(60) % 2, dataset.train_labels, -1),
         )
 
+    monkeypatch.setattr(real_graphs, "load", changed)
     monkeypatch.setattr(graphs, "load", changed)
-    images, labels = graphs._images(inputs(context))
+    images, labels = real_graphs.grey(changed(context.layout.data("digits")), 20)
     assert images.shape[1:] == whole[0].shape[1:] == (8, 8)
     assert 0 < len(images) == len(labels) < 20
     assert labels.min() >= 0
-    assert len(tables.augmentation_graph(inputs(context)).shown) == 3
+    found = tables.augmentation_graph(inputs(context)).shown
+    assert found["images"].tolist()[:4] == [len(images)] * 4
+    assert len(tables.augmentation_matrix(inputs(context)).tidy) > 0
 
 
 def edges(rng: np.random.Generator) -> dict[str, np.ndarray]:

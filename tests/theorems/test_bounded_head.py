@@ -36,6 +36,15 @@ def test_a_narrow_ball_is_met_at_its_surface_with_one_multiplier(radius: float) 
         assert np.linalg.norm(targets - f @ other) > np.linalg.norm(targets - f @ B)
 
 
+def test_features_that_lack_rank_have_the_head_of_least_norm() -> None:
+    f, targets = instance()
+    f[:, 3] = f[:, 2]
+    B = bounded_head(f, targets, 100.0)
+    np.testing.assert_allclose(B, np.linalg.pinv(f) @ targets, atol=1e-12)
+    f[:, 2:] = 0
+    assert np.isfinite(bounded_head(f, targets, 0.01)).all()
+
+
 def test_a_ball_that_is_too_small_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         labels, "bounded_head", lambda f, targets, radius: bounded_head(f, targets, radius / 20)

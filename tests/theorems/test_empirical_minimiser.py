@@ -45,5 +45,5 @@ def test_a_biased_repulsion_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
         return lambda f: tuple((one + other) / 2 for one, other in zip(right(f), wrong(f), strict=True))
 
     monkeypatch.setattr(excess, "empirical_loss", halved)
-    outcome = excess.theorem_4_1_excess.measure(np.random.default_rng(0), 3)
+    outcome = excess.theorem_4_1_excess.measure(np.random.default_rng(0), 1)
     assert not excess.theorem_4_1_excess.passes(outcome.measured)

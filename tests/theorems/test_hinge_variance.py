@@ -47,6 +47,38 @@ def test_above_the_bound_on_gamma_the_collapsed_embedding_is_better() -> None:
     assert hinge.objective(Z, G, BETA, gamma) > hinge.objective(1e-9 * Z, G, BETA, gamma)
 
 
+def test_the_smooth_objective_has_the_gradient_of_finite_differences() -> None:
+    rng = np.random.default_rng(4)
+    smooth, Z = hinge._smooth(relation_graph(rng, 6), BETA, 0.2), rng.standard_normal((6, 3))
+    value, gradient = smooth(Z)
+    np.testing.assert_allclose(smooth(3 * Z + 1)[0], value)
+    for index in np.ndindex(Z.shape):
+        bump = np.zeros_like(Z)
+        bump[index] = 1e-6
+        slope = (smooth(Z + bump)[0] - smooth(Z - bump)[0]) / 2e-6
+        assert np.isclose(gradient[index], slope, rtol=1e-5, atol=1e-8)
+
+
+def test_a_smaller_variance_saves_less_energy_than_its_hinge_costs() -> None:
+    """The proof's step on the diagonal: (1 - sqrt(s))_+ + e A_kk s is least at s = 1 while e A_kk <= 1/2."""
+    s = np.linspace(1e-6, 3, 3001)
+
+    def least(slope: float) -> float:
+        return float(s[np.argmin(np.maximum(0, 1 - np.sqrt(s)) + slope * s)])
+
+    assert least(0.5) == pytest.approx(1, abs=2e-3)
+    assert least(0.05) == pytest.approx(1, abs=2e-3)
+    assert least(1.0) == pytest.approx(1 / 4, abs=2e-3)  # above it at 1 / (2 e A_kk)^2
+
+
+def test_without_energy_only_uncorrelated_wide_dimensions_are_free() -> None:
+    rng = np.random.default_rng(5)
+    wide, other = hinge._without_energy(relation_graph(rng, 8), 3, rng)
+    assert wide < 1e-12
+    assert other > 1e-3
+    assert hinge._null_direction(rng) < 1e-9
+
+
 @pytest.mark.parametrize("wrong", ["double covariance weight", "half the energy", "a lower loss"])
 def test_another_problem_is_found(wrong: str, monkeypatch: pytest.MonkeyPatch) -> None:
     smooth: Callable = hinge._smooth

@@ -28,6 +28,11 @@ def method_label(method: str) -> str:
     return str(read("methods.yaml")[method]["label"])
 
 
+def paper_networks(paper: str) -> list[str]:
+    """The networks trained on finite graphs that a paper's tables are about."""
+    return list(read(f"{paper}/experiments.yaml").get("networks", []))
+
+
 def paper_statements(paper: str) -> list[str]:
     """The statements of a paper that have a check, in the paper's order."""
     return [name for module, names in MODULES.items() if module.startswith(f"{paper}.") for name in names]

@@ -83,11 +83,14 @@ def _undecided(evidence: Evidence, claim: Mapping[str, Any]) -> dict[str, Any]:
 
 def _measured_on(evidence: Evidence, claim: Mapping[str, Any], rows: pd.DataFrame) -> dict[str, str]:
     """What was measured, and on which data set: a claim may be about a companion of the tier's own."""
-    run = evidence.context.manifest.runs[rows["run"].iloc[0]]
-    measure = claim["measure"]
+    first, measure = rows.iloc[0], claim["measure"]
+    if run := evidence.context.manifest.runs.get(first["run"]):
+        dataset, source = run.dataset, run.encoder
+    else:  # a table's own sample
+        dataset, source = first["dataset"], first["source"]
     names = measure.get("column") or " and ".join(measure["columns"])
-    text = f"analogue: {run.dataset}, {run.encoder}, {names}"
-    return {"protocol": f"{text}; high - low" if claim["kind"] in PAIRED else text, "dataset": run.dataset}
+    text = f"analogue: {dataset}, {source}, {names}"
+    return {"protocol": f"{text}; high - low" if claim["kind"] in PAIRED else text, "dataset": dataset}
 
 
 def _values(rows: pd.DataFrame, measure: Mapping[str, Any]) -> pd.Series[float]:

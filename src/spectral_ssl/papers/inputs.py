@@ -16,10 +16,15 @@ from spectral_ssl.stages import Context
 
 @dataclass
 class Table:
-    """A table twice: `tidy` for figures and other tools (CSV), `shown` as people read it (Markdown, LaTeX)."""
+    """A table twice: `tidy` for figures and other tools (CSV), `shown` as people read it (Markdown, LaTeX).
+
+    samples: what claims may be decided on besides the runs' measurements, a row a sample: experiment, seed, run (an id),
+    status, dataset, `source` in words, and any factors and values.
+    """
 
     tidy: pd.DataFrame
     shown: pd.DataFrame
+    samples: pd.DataFrame | None = None
 
 
 @dataclass

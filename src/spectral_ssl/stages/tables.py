@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from importlib import import_module
 from pathlib import Path
 
@@ -32,10 +33,16 @@ def run(context: Context, paper: str) -> int:
         made[name] = getattr(module, name)(inputs)
         _write(folder / name, made[name], words, words.get("data", context.tier.description))
     marks = made["table1"].tidy if paper == "garrido2023" else None
-    evidence = Evidence(context, paper, inputs.frame, inputs.theorems, marks)
+    evidence = Evidence(context, paper, _evidence(inputs.frame, made.values()), inputs.theorems, marks)
     write_csv(folder / "measurements.csv", inputs.frame)
     write_csv(folder / "ledger.csv", ledger(evidence))
     return 0
+
+
+def _evidence(frame: pd.DataFrame, tables: Iterable[Table]) -> pd.DataFrame:
+    """What claims are decided on: the runs' measurements, and the samples of tables that computed their own."""
+    samples = [table.samples for table in tables if table.samples is not None and len(table.samples)]
+    return pd.concat([frame, *samples], ignore_index=True) if samples else frame
 
 
 def write_csv(path: Path, frame: pd.DataFrame) -> None:

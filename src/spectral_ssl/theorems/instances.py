@@ -1,4 +1,4 @@
-"""Random instances that the checks are tried on: graphs, kernels, doubly normalised matrices."""
+"""Random instances that the checks are tried on: graphs, kernels, matrices; and normalisations of matrices."""
 
 from __future__ import annotations
 
@@ -61,13 +61,13 @@ def unit_columns(matrix: Array) -> Array:
     return matrix / np.linalg.norm(matrix, axis=0)
 
 
-def doubly_normalised(rng: np.random.Generator, m: int, n: int) -> Array:
-    """A random (m, n) matrix with unit columns and rows of EQUAL norm (whatever norm that turns out to be).
+def balance(matrix: Array) -> Array:
+    """Unit columns and rows of EQUAL norm (whatever norm that turns out to be), by alternating scaling of (m, n).
 
-    Alternating scaling, linear convergence; rows are only set equal to their root mean square, so that their
-    common norm is a result and not an input. Mixed with a full-rank start so that no row vanishes.
+    Linear convergence where no entry is zero; rows are only set equal to their root mean square, so that their
+    common norm is a result and not an input.
     """
-    matrix = unit_columns(rng.standard_normal((m, n)))
+    matrix = unit_columns(matrix)
     for _ in range(10_000):
         norms = np.linalg.norm(matrix, axis=1)
         if norms.max() - norms.min() < 1e-14 * norms.max():

@@ -59,10 +59,11 @@ def images(
     return (drawn * 255).round().byte().permute(0, 2, 3, 1).numpy(), codes[:, 0], codes
 
 
-def relation_graph(name: str, n: int, *, generator: np.random.Generator) -> Array:
-    """G of two views of each of n // 2 images: 1 within a pair, `LINK` between nearest neighbours in pixels.
+def viewed(name: str, n: int, *, generator: np.random.Generator) -> tuple[Array, Array]:
+    """Normalised pixels (n, C, 8, 8) of two views of each of n // 2 images, and their relation graph (n, n).
 
-    Rows as in `data.graph.views_graph`; views by the augmentation that the pipeline trains with.
+    G: 1 within a pair, `LINK` between nearest neighbours in pixels. Rows as in `data.graph.views_graph`; views by
+    the augmentation that the pipeline trains with.
     """
     samples = n // 2
     pixels, _, codes = images(name, samples, generator=generator)
@@ -70,9 +71,14 @@ def relation_graph(name: str, n: int, *, generator: np.random.Generator) -> Arra
     augment = get_augmentation(AUGMENTATIONS[name], SIZE, batch.shape[1])
     stream = torch.Generator().manual_seed(int(generator.integers(2**31)))
     known = torch.from_numpy(codes) if codes.shape[1] else None
-    views = torch.cat([augment(batch, generator=stream, factors=known) for _ in range(2)])
-    near = neighbours_graph(views.flatten(1).double().numpy(), NEIGHBOURS)
-    return np.asarray(sparse.csr_array(views_graph(samples, 2) + LINK * near).toarray())
+    views = torch.cat([augment(batch, generator=stream, factors=known) for _ in range(2)]).double().numpy()
+    near = neighbours_graph(views.reshape(len(views), -1), NEIGHBOURS)
+    return views, np.asarray(sparse.csr_array(views_graph(samples, 2) + LINK * near).toarray())
+
+
+def relation_graph(name: str, n: int, *, generator: np.random.Generator) -> Array:
+    """The graph of `viewed`."""
+    return viewed(name, n, generator=generator)[1]
 
 
 def _family(name: str) -> Family:

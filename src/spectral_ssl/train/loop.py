@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -19,8 +18,9 @@ from spectral_ssl.evaluate.rank import effective_rank, singular_values
 from spectral_ssl.methods import build_method
 from spectral_ssl.train import checkpoint
 from spectral_ssl.train.images import Images
-from spectral_ssl.train.optim import build_optimiser, learning_rate, set_learning_rate
+from spectral_ssl.train.optim import build_optimiser, learning_rate
 from spectral_ssl.train.partners import Partners, partners
+from spectral_ssl.train.step import descend
 
 if TYPE_CHECKING:
     from spectral_ssl.methods.base import Method
@@ -158,23 +158,12 @@ def _epoch(state: _State) -> tuple[Row, dict[str, Any] | None]:
         index = order[step * run.batch_size : (step + 1) * run.batch_size]
         view1, view2 = _pair(state, index)
         rate = learning_rate(run.optimiser, state.epoch * steps + step, steps, run.epochs, run.batch_size)
-        set_learning_rate(state.optimiser, rate)
         result = method.step(view1, view2)
-        terms = {"loss": result.terms.total, **result.terms}
-        # One synchronisation a step, so that a divergence is found where it happens and not an epoch later.
-        if not math.isfinite(float(terms["loss"].detach())):
-            bad = [name for name, value in result.terms.items() if not torch.isfinite(value).all()]
-            return {}, {
-                "term": (bad or ["loss"])[0],
-                "epoch": state.epoch + 1,
-                "step": state.epoch * steps + step + 1,
-            }
-        state.optimiser.zero_grad(set_to_none=True)
-        terms["loss"].backward()
-        state.optimiser.step()
+        if bad := descend(state.optimiser, result.terms, rate):
+            return {}, {"term": bad, "epoch": state.epoch + 1, "step": state.epoch * steps + step + 1}
         method.update((state.epoch * steps + step + 1) / (run.epochs * steps))
         _probe_step(state, result.representations, images.train_labels[index])
-        for name, value in terms.items():
+        for name, value in {"loss": result.terms.total, **result.terms}.items():
             sums[name] = sums.get(name, torch.zeros((), device=value.device)) + value.detach().float()
     seconds = time.perf_counter() - started
     means = {name: float(value) / steps for name, value in sums.items()}

@@ -5,7 +5,21 @@ from __future__ import annotations
 import pandas as pd
 from matplotlib.figure import Figure
 
+from spectral_ssl.papers.balestriero2022.optima_figures import costs, settle, staircase, synthetic
+from spectral_ssl.papers.networks import networks_figure as networks
 from spectral_ssl.plotting import COLOURS, DASHES, curve, legend, line, new_figure, ticks
+
+__all__ = [
+    "alignment",
+    "costs",
+    "networks",
+    "rank",
+    "relations",
+    "settle",
+    "spectrum",
+    "staircase",
+    "synthetic",
+]
 
 PANELS = 4  # across
 

@@ -30,7 +30,7 @@ def alignment(inputs: Inputs) -> Table:
     if frame.empty:
         return Table(pd.DataFrame(columns=["setting", "relation", "pairs"]), pd.DataFrame(columns=["method"]))
     named = frame.assign(
-        pairs=[_words(spec) for spec in frame["relation"]],
+        pairs=[words(spec) for spec in frame["relation"]],
         setting=[
             row["label"] + (f", invariance {row['invariance']:g}" if row["invariance"] > 0 else "")
             for row in frame.to_dict("records")
@@ -47,7 +47,7 @@ def alignment(inputs: Inputs) -> Table:
     return Table(tidy, shown)
 
 
-def _words(spec: str) -> str:
+def words(spec: str) -> str:
     """What a pair of this relation shares."""
     relation = parse_relation(spec)
     shared = relation.argument if relation.kind == "factor" else spec.split("+")[0]

@@ -15,11 +15,26 @@ from spectral_ssl.data.views import get_augmentation
 from spectral_ssl.evaluate import evaluate_features
 from spectral_ssl.evaluate.rank import effective_rank, singular_values
 from spectral_ssl.papers import method_label, read
+from spectral_ssl.papers.balestriero2022.costs import costs
 from spectral_ssl.papers.balestriero2022.relations import alignment, relations
+from spectral_ssl.papers.balestriero2022.settle import settle
+from spectral_ssl.papers.balestriero2022.synthetic import staircase, synthetic
 from spectral_ssl.papers.inputs import Inputs, Table
 from spectral_ssl.papers.measure import summarise, text
+from spectral_ssl.papers.networks import networks
 
-__all__ = ["alignment", "closed_form", "correspondences", "rank", "relations"]
+__all__ = [
+    "alignment",
+    "closed_form",
+    "correspondences",
+    "costs",
+    "networks",
+    "rank",
+    "relations",
+    "settle",
+    "staircase",
+    "synthetic",
+]
 
 DIMENSION = 16  # K of the closed forms
 

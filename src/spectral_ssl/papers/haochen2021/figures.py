@@ -5,17 +5,30 @@ from __future__ import annotations
 import pandas as pd
 from matplotlib.figure import Figure
 
+from spectral_ssl.papers.haochen2021.graph_figures import population_graph, vacuous
+from spectral_ssl.papers.haochen2021.inductive import inductive_bias_figure as inductive_bias
+from spectral_ssl.papers.networks import networks_figure as networks
 from spectral_ssl.plotting import (
     COLOURS,
     DASHES,
     curve,
-    heatmap,
     legend,
     line,
     lines,
     new_figure,
     ticks,
 )
+
+__all__ = [
+    "agreement",
+    "augmentation_graph",
+    "inductive_bias",
+    "networks",
+    "population_graph",
+    "table1",
+    "table3",
+    "vacuous",
+]
 
 Tables = dict[str, pd.DataFrame]
 
@@ -62,18 +75,6 @@ def agreement(tables: Tables) -> Figure:
     return figure
 
 
-def toy_graph(tables: Tables) -> Figure:
-    """The four points' weights before and after normalisation."""
-    frame = tables["toy_graph"]
-    figure, axes = new_figure(1, 2, height=3.1)
-    for panel, column in zip(axes, ("w", "normalised"), strict=True):
-        matrix = frame.pivot(index="row", columns="column", values=column)
-        names = list(dict.fromkeys(frame["row"]))
-        heatmap(panel, matrix.loc[names, names], digits=3)
-        panel.set(title={"w": "weights w", "normalised": "normalised adjacency"}[column])
-    return figure
-
-
 def augmentation_graph(tables: Tables) -> Figure:
     """A part of the normalised adjacency matrix, and its eigenvalues in descending order, a line a graph."""
     frame, entries = tables["augmentation_graph"], tables["augmentation_matrix"]
@@ -86,8 +87,11 @@ def augmentation_graph(tables: Tables) -> Figure:
     picture.set(xlabel="augmented point", ylabel="augmented point")
     picture.grid(visible=False)
     figure.colorbar(shades, ax=picture, shrink=0.8, label="normalised weight")
-    for index, (name, group) in enumerate(frame.groupby("graph", sort=False)):
-        curve(axes, group, index, str(name), every=10)
+    own = frame["graph"].iloc[0].partition(":")[0]
+    for index, (name, group) in enumerate(
+        frame[frame["graph"].str.startswith(own)].groupby("graph", sort=False)
+    ):
+        curve(axes, group, index, str(name).removeprefix(f"{own}: "), every=10)
     axes.set(xlabel="i", ylabel="eigenvalue $\\gamma_i$", ylim=(None, 1.03))
     legend(axes)
     return figure

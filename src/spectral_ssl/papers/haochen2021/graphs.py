@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -9,90 +11,146 @@ import pandas as pd
 from scipy import sparse
 
 from spectral_ssl.closed_form.eigen import to_dense
-from spectral_ssl.data.augmentation_graph import (
-    augmentation_graph as build,
-)
-from spectral_ssl.data.augmentation_graph import label_error, probe_bound, spectrum
-from spectral_ssl.data.families import coarsen, compose, family_kernel, shifts
-from spectral_ssl.data.graph import connected_components, normalised_adjacency
-from spectral_ssl.data.partitions import spectral_partition
+from spectral_ssl.data.augmentation_graph import augmentation_graph as build
+from spectral_ssl.data.augmentation_graph import label_error
+from spectral_ssl.data.families import family_kernel
+from spectral_ssl.data.graph import connected_components, degrees, normalised_adjacency
+from spectral_ssl.data.partitions import sparsest_partition, spectral_partition
 from spectral_ssl.data.sources import load
+from spectral_ssl.papers.haochen2021.bounds import Bounds, bounds
+from spectral_ssl.papers.haochen2021.real_graphs import GREY_LEVELS, Instance, grey, instances, shifted_blocks
 from spectral_ssl.papers.inputs import Inputs, Table
-from spectral_ssl.stages.views import subset
 
 TOY_POINTS = ("lightning", "lightning, rotated", "cloud", "cloud, rotated")
 TOY_ROTATION = 1 / 3
-LEVELS = (2, 3, 4)  # grey levels that are told apart: the more, the fewer augmentations of two images meet
-BLOCKS = 4  # blocks across the image, whose mean grey is what is seen
-EIGENVALUES = 100
+LARGEST_DENOMINATOR = 36
 DRAWN_CLASSES, DRAWN_IMAGES = 3, 15  # what a picture shows
-FEATURES = 10  # k of Theorem 3.8's bound
+FEATURES = 10  # the k at which every graph's bound is told
+EXACT_POINTS = 12  # up to which the sparsest partition is found by trying all: half a second
 
 
 def toy_graph(inputs: Inputs) -> Table:
-    """Weights of the lightning and the cloud, a row an entry; fractions as the source prints them."""
+    """Weights and degrees of the lightning and the cloud, a row an entry; in words as fractions, as the source has
+    them.
+    """
     keep, turn = 1 - TOY_ROTATION, TOY_ROTATION
     w = to_dense(build(np.array([[keep, turn, 0, 0], [0, 0, keep, turn]])).w)
     normalised = to_dense(normalised_adjacency(w))
+    degree = degrees(w)
     rows = [
-        {"row": a, "column": b, "w": w[i, j], "normalised": normalised[i, j]}
+        {
+            "row": a,
+            "column": b,
+            "w": w[i, j],
+            "normalised": normalised[i, j],
+            "degree": degree[i],
+            "w_text": fraction(w[i, j]),
+            "normalised_text": fraction(normalised[i, j]),
+            "degree_text": fraction(degree[i]),
+        }
         for i, a in enumerate(TOY_POINTS)
         for j, b in enumerate(TOY_POINTS)
     ]
     shown = pd.DataFrame(
         [
-            {"point": a} | {b: f"{w[i, j]:.4f} / {normalised[i, j]:.4f}" for j, b in enumerate(TOY_POINTS)}
+            {"point": a, "degree": fraction(degree[i])}
+            | {b: f"{fraction(w[i, j])} -> {fraction(normalised[i, j])}" for j, b in enumerate(TOY_POINTS)}
             for i, a in enumerate(TOY_POINTS)
         ]
     )
     return Table(pd.DataFrame(rows), shown)
 
 
-def augmentation_graph(inputs: Inputs) -> Table:
-    """Shifts by a pixel of the views stage's images, seen as a few blocks of a few grey levels, enumerated exactly.
+def fraction(value: float) -> str:
+    """A fraction, or the root of one, that is this number to rounding: `2/9`, `√2/3`; else four digits."""
+    plain = Fraction(value).limit_denominator(LARGEST_DENOMINATOR)
+    if abs(float(plain) - value) < 1e-12:
+        return str(plain)
+    square = Fraction(value**2).limit_denominator(LARGEST_DENOMINATOR)
+    if abs(float(square) - value**2) < 1e-12:
+        below = Fraction(square.denominator**0.5).limit_denominator(LARGEST_DENOMINATOR)
+        if below**2 == square.denominator:
+            return f"√{square.numerator}/{below}"
+        return f"√({square})"
+    return f"{value:.4g}"
 
-    The tidy table has a row an eigenvalue; label error, components and bounds are repeated in each.
+
+def augmentation_graph(inputs: Inputs) -> Table:
+    """Families of augmentations of the tier's images, enumerated: label error, eigenvalues and Theorem 3.8 at every k.
+
+    The tidy table has a row an eigenvalue, that is a k (`index`): `lambda_next` = lambda_{k+1}, the `bound` on the
+    probe's error with k features, that `error`, the majority `vote`'s; what the whole graph has is repeated in each.
     """
-    images, labels = _images(inputs)
-    rows: list[dict[str, Any]] = []
-    shown = []
-    for levels in LEVELS:
-        family = compose(shifts(1), coarsen(levels, pooling=_pooling(images.shape[1])))
-        kernel = family_kernel(images, family).kernel
-        w = build(kernel).w
-        found = spectrum(
-            w, min(EIGENVALUES, *kernel.shape)
-        )  # the rest are zeros: w's rank is at most the images'
-        gaps = np.maximum(found.lambda_, 0.0)  # below zero by rounding only
-        k = min(FEATURES, len(gaps) - 1)
-        alpha = label_error(kernel, None, labels).alpha
-        bound = probe_bound(alpha, float(gaps[k]))
-        classes = min(len(np.unique(labels)), w.shape[0])
-        partition = spectral_partition(w, classes, generator=np.random.default_rng(0), restarts=3)
-        facts = {
-            "graph": f"{levels} grey levels",
-            "points": w.shape[0],
-            "components": connected_components(w)[0],
-            "alpha": alpha,
-            "k": k,
-            "lambda_next": float(gaps[k]),
-            "bound": bound.augmentation,
-            "rho_lower": float(gaps[classes - 1]) / 2,
-            "rho_upper": partition.conductance,
-        }
-        rows += [{**facts, "index": i + 1, "eigenvalue": value} for i, value in enumerate(found.gamma)]
-        shown.append(
+    parts, shown = [], []
+    for instance in instances(inputs):
+        found = bounds(instance.kernel, instance.labels)
+        facts = _facts(instance, found)
+        tidy = pd.DataFrame(
             {
-                "graph": facts["graph"],
-                "points": facts["points"],
-                "components": facts["components"],
-                "alpha": f"{alpha:.3f}",
-                f"lambda_{k + 1}": f"{facts['lambda_next']:.3f}",
-                "error at most": f"{bound.augmentation:.3g}" + (" (vacuous)" if bound.vacuous else ""),
-                f"rho_{classes}": f"{facts['rho_lower']:.3f} to {facts['rho_upper']:.3f}",
+                "index": np.arange(1, found.gamma.size + 1),
+                "eigenvalue": found.gamma,
+                "lambda_next": found.lambda_next,
+                "bound": found.bound,
+                "error": found.error,
+                "vote": found.vote,
             }
         )
-    return Table(pd.DataFrame(rows), pd.DataFrame(shown))
+        parts.append(tidy.assign(**facts))
+        shown.append(_words(facts, tidy))
+    return Table(pd.concat(parts, ignore_index=True), pd.DataFrame(shown))
+
+
+def _facts(instance: Instance, found: Bounds) -> dict[str, Any]:
+    """What a graph has whatever k is; rho_m for as many sets as classes, exact where `rho_lower` = `rho_upper`."""
+    w = build(instance.kernel).w
+    points = w.shape[0]
+    sets = min(len(np.unique(instance.labels)), points)
+    if points <= EXACT_POINTS:
+        rho = (sparsest_partition(w, sets).conductance,) * 2
+    else:
+        partition = spectral_partition(w, sets, generator=np.random.default_rng(0), restarts=3)
+        rho = (partition.lower, partition.conductance)
+    second = float(np.append(1 - found.gamma, [1.0, 1.0])[1])
+    below = np.flatnonzero(found.bound < 1)
+    return {
+        "graph": instance.name,
+        "images": len(instance.labels),
+        "points": points,
+        "components": connected_components(w)[0],
+        "alpha": found.alpha,
+        "sets": sets,
+        "rho_lower": rho[0],
+        "rho_upper": rho[1],
+        "rho2_lower": max(second, 0.0) / 2,
+        "rho2_upper": float(np.sqrt(2 * max(second, 0.0))),
+        "first_below_1": int(below[0]) + 1 if below.size else None,
+    }
+
+
+def _words(facts: Mapping[str, Any], tidy: pd.DataFrame) -> dict[str, Any]:
+    ten = tidy.iloc[min(FEATURES, len(tidy)) - 1]
+    first, least = facts["first_below_1"], tidy.iloc[int(tidy["bound"].argmin())]
+    bounded = tidy[(tidy["bound"] > 0) & np.isfinite(tidy["bound"])]
+    rho = [f"{facts[side]:.3f}" for side in ("rho_lower", "rho_upper")]
+    return {
+        "graph": facts["graph"],
+        "images": facts["images"],
+        "points": facts["points"],
+        "components": facts["components"],
+        "alpha": f"{facts['alpha']:.3f}",
+        f"lambda_{FEATURES + 1}": f"{ten['lambda_next']:.3f}",
+        f"at k = {FEATURES}": _against(ten) + (" (vacuous)" if ten["bound"] >= 1 else ""),
+        "bound below 1 from k": f"{first}: {_against(tidy.iloc[first - 1])}" if first else "never",
+        "least bound": f"k = {least['index']:g}: {_against(least)}",
+        "tightest": f"{(bounded['error'] / bounded['bound']).max():.2f}" if len(bounded) else "",
+        "sparsest partition": f"rho_{facts['sets']} = {rho[0]}"
+        if rho[0] == rho[1]
+        else f"rho_{facts['sets']} in {rho[0]} to {rho[1]}",
+    }
+
+
+def _against(row: pd.Series[float]) -> str:
+    return f"{row['error']:.3f} <= {row['bound']:.3g}"
 
 
 def augmentation_matrix(inputs: Inputs) -> Table:
@@ -100,11 +158,11 @@ def augmentation_matrix(inputs: Inputs) -> Table:
 
     A row an entry above zero; points in the order of their Bayes labels.
     """
-    images, labels = _images(inputs)
+    tier = inputs.context.tier
+    images, labels = grey(load(inputs.context.layout.data(tier.data.slug)), tier.views.images)
     few = [np.flatnonzero(labels == c)[:DRAWN_IMAGES] for c in np.unique(labels)[:DRAWN_CLASSES]]
     chosen = np.concatenate(few)
-    family = compose(shifts(1), coarsen(LEVELS[0], pooling=_pooling(images.shape[1])))
-    kernel = family_kernel(images[chosen], family).kernel
+    kernel = family_kernel(images[chosen], shifted_blocks(images, GREY_LEVELS[0])).kernel
     order = np.argsort(label_error(kernel, None, labels[chosen]).labels, kind="stable")
     w = build(kernel[:, order]).w
     entries = sparse.coo_array(normalised_adjacency(w))
@@ -120,21 +178,3 @@ def augmentation_matrix(inputs: Inputs) -> Table:
         "weight between points of one class": f"{100 * entries.data[same].sum() / entries.data.sum():.0f} %",
     }
     return Table(tidy, pd.DataFrame([shown]))
-
-
-def _pooling(size: int) -> int:
-    """A block's side for images of this size, px."""
-    return max(1, size // BLOCKS)
-
-
-def _images(inputs: Inputs) -> tuple[np.ndarray, np.ndarray]:
-    """The views stage's training images that have a class, in grey (n, H, W) uint8, and their classes; a margin that
-    the blocks would not cover is cut off.
-    """
-    tier = inputs.context.tier
-    dataset = load(inputs.context.layout.data(tier.data.slug))
-    index = subset(dataset, tier.views.images)
-    labels = np.asarray(dataset.train_labels)[index]
-    grey = np.asarray(dataset.train_images[index[labels >= 0]]).mean(axis=-1)
-    side = grey.shape[1] - grey.shape[1] % _pooling(grey.shape[1])
-    return np.rint(grey[:, :side, :side]).astype(np.uint8), labels[labels >= 0]

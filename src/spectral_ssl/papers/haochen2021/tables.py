@@ -7,14 +7,18 @@ import pandas as pd
 
 from spectral_ssl.papers import method_label, read
 from spectral_ssl.papers.haochen2021.graphs import augmentation_graph, augmentation_matrix, toy_graph
+from spectral_ssl.papers.haochen2021.inductive import inductive_bias
 from spectral_ssl.papers.inputs import Inputs, Table
 from spectral_ssl.papers.measure import summarise, text
+from spectral_ssl.papers.networks import networks
 
 __all__ = [
     "ablations",
     "agreement",
     "augmentation_graph",
     "augmentation_matrix",
+    "inductive_bias",
+    "networks",
     "table1",
     "table2",
     "table3",
