@@ -100,6 +100,8 @@ def test_barlow_twins_cannot_whiten_what_has_not_full_rank(rng: np.random.Genera
         words = f"Z has rank {rank} .* whitening {Z.shape[1]} columns needs as much; drop columns"
         with pytest.raises(UserError, match=words):
             cf.barlow_twins_objective(Z, GOOD)
+        with pytest.raises(UserError, match=words):  # at any scale
+            cf.barlow_twins_objective(1e7 * Z, GOOD)
     with pytest.raises(UserError, match="G has no edge"):
         cf.barlow_twins_objective(np.eye(4), np.zeros((4, 4)))
 

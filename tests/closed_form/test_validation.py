@@ -41,20 +41,41 @@ def test_bad_graphs_are_refused(
 
 
 @pytest.mark.parametrize("form", FORMS[:3])
-def test_a_diagonal_is_refused_where_the_graph_has_none(form: Callable[..., cf.Result]) -> None:
-    with pytest.raises(UserError, match="diagonal"):
-        form(GOOD + np.eye(4), 2)
+@pytest.mark.parametrize("kind", [np.asarray, sp.csr_array])
+def test_a_diagonal_is_refused_where_the_graph_has_none(
+    form: Callable[..., cf.Result], kind: Callable
+) -> None:
+    with pytest.raises(UserError, match=r"^G\[0, 0\] = 1 lies on the diagonal, which must be zero: .*$"):
+        form(kind(GOOD + np.eye(4)), 2)
 
 
-def test_isolated_nodes_are_refused_by_spectral_and_allowed_elsewhere() -> None:
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("kind", [np.asarray, sp.csr_array])
+def test_a_refusal_is_one_line_that_names_the_hypothesis(
+    form: Callable[..., cf.Result], kind: Callable
+) -> None:
+    for graph, k, words in (
+        (changed(0, 1, 2.0, both=False), 2, "symmetric"),
+        (changed(0, 1, -1.0), 2, "negative"),
+        (changed(0, 1, np.nan), 2, "finite"),
+        (GOOD, 5, "more than the N samples"),
+    ):
+        with pytest.raises(UserError, match=words) as refusal:
+            form(kind(graph), k)
+        assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("kind", [np.asarray, sp.csr_array])
+def test_isolated_nodes_are_refused_by_spectral_and_allowed_elsewhere(kind: Callable) -> None:
     lonely = np.zeros((5, 5))
     lonely[:4, :4] = GOOD
+    lonely = kind(lonely)
     with pytest.raises(UserError, match=r"degree 0 \(4\): drop"):
         cf.spectral(lonely, 2)
     for form in FORMS[:3]:
         assert np.isfinite(form(lonely, 2).embedding).all()
     with pytest.raises(UserError, match="no edge"):
-        cf.barlow_twins(np.zeros((4, 4)), 1)
+        cf.barlow_twins(kind(np.zeros((4, 4))), 1)
 
 
 @pytest.mark.parametrize("form", FORMS)

@@ -18,8 +18,8 @@ from spectral_ssl.stages import Context
 class Table:
     """A table twice: `tidy` for figures and other tools (CSV), `shown` as people read it (Markdown, LaTeX).
 
-    samples: what claims may be decided on besides the runs' measurements, a row a sample: experiment, seed, run (an id),
-    status, dataset, `source` in words, and any factors and values.
+    samples: what claims may be decided on besides the runs' measurements, a row a sample: experiment, seed, run (an
+    id), status, dataset, `source` in words, and any factors and values.
     """
 
     tidy: pd.DataFrame

@@ -7,9 +7,10 @@ from dataclasses import replace
 
 import numpy as np
 import scipy.linalg
+from scipy.linalg import sqrtm
 
 from spectral_ssl import closed_form as cf
-from spectral_ssl.theorems.balestriero2022.cases import ORDER, graphs, linear, smooth, tied
+from spectral_ssl.theorems.balestriero2022.cases import ORDER, graphs, linear, misvalued, smooth, tied
 from spectral_ssl.theorems.check import Outcome, check
 from spectral_ssl.theorems.evidence import Optimum, Worst
 from spectral_ssl.theorems.instances import Array, separated
@@ -199,7 +200,8 @@ def barlow_cca(rng: np.random.Generator, instances: int) -> Outcome:
         centred = result.embedding - degree @ result.embedding / degree.sum()
         itself = max(
             abs(float(((1 - rho[:k]) ** 2).sum()) - result.loss),
-            abs(cf.barlow_twins_objective(result.embedding, G, alpha) - result.loss),
+            misvalued("barlow_twins", result, G, alpha=alpha),
+            _misvalued_anywhere(G, X[:, :k], rng),
         )
         found.see(
             family, replace(result, embedding=centred), best, k, centre=False, tied=ties, itself=itself / k
@@ -216,6 +218,18 @@ def barlow_cca(rng: np.random.Generator, instances: int) -> Outcome:
         "misprint: C_kk off the diagonal": float(np.mean(misprints)),
     }
     return Outcome(found.value, {"column normalisation": min(gaps)}, detail=detail)
+
+
+def _misvalued_anywhere(G: Array, Z: Array, rng: np.random.Generator) -> float:
+    """How far the closed form's objective is from its definition at an embedding that is neither centred nor white."""
+    alpha, degree = float(rng.uniform(1, 3)), G.sum(axis=1)
+    Z = Z + rng.standard_normal(Z.shape) * Z.std()
+    centred = Z - degree @ Z / degree.sum()
+    white = centred @ np.linalg.inv(np.real(sqrtm(centred.T @ (degree[:, None] * centred))))
+    errors = white.T @ G @ white - np.eye(Z.shape[1])
+    diagonal = np.diag(errors)
+    defined = (diagonal**2).sum() + alpha * ((errors**2).sum() - (diagonal**2).sum())
+    return abs(cf.barlow_twins_objective(Z, G, alpha) - float(defined))
 
 
 def _two_headed(left: Array, right: Array, k: int) -> Array:
