@@ -11,6 +11,7 @@ STAGES = {
     "data": "the data set as arrays",
     "views": "views and their relation graph",
     "pretrain": "train and probe; a job a batch",
+    "networks": "trained on finite graphs; a job a loss",
     "theorems": "statements and controls; a job a paper",
     "tables": "tables and ledger rows; a job a paper",
     "figures": "drawn from tables; a job a paper",

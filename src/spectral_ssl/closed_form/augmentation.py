@@ -13,8 +13,8 @@ import scipy.sparse as sp
 from numpy.typing import ArrayLike
 
 from spectral_ssl.closed_form import validate
-from spectral_ssl.closed_form.eigen import extremal_eigenpairs
-from spectral_ssl.closed_form.gram import factor_loss, factor_objective, linear_factor, scales
+from spectral_ssl.closed_form.eigen import largest_adjacency_pairs
+from spectral_ssl.closed_form.gram import factor_objective, free_factor, linear_factor
 from spectral_ssl.closed_form.result import Result
 from spectral_ssl.data.graph import degrees, normalised_adjacency
 
@@ -57,5 +57,4 @@ def spectral(w: validate.Graph, k: int, X: ArrayLike | None = None) -> Result:
     if X is not None:
         root = np.sqrt(degrees(weights) / weights.sum())[:, None]
         return linear_factor(matrix, k, root * validate.features(X, n))
-    values, vectors = extremal_eigenpairs(matrix, k, "largest")
-    return Result(vectors * scales(values), values, factor_loss(float((matrix * matrix).sum()), values))
+    return free_factor(matrix, largest_adjacency_pairs(weights, k))

@@ -60,14 +60,17 @@ def barlow_twins(G: validate.Graph, k: int, alpha: float = 1.0, X: ArrayLike | N
         )
     degree = _degrees(matrix)
     linked = np.flatnonzero(degree)
-    block = matrix[linked][:, linked]
+    block = matrix if linked.size == n else matrix[linked][:, linked]
     root = np.sqrt(degree[linked])
     if X is None:
         k = validate.dimension(k, linked.size - 1, "the centred dimensions of the nodes with an edge")
-        values, vectors = largest_centred_adjacency_pairs(block, k)
+        values, vectors, solver = largest_centred_adjacency_pairs(block, k)
+        vectors /= root[:, None]
+        if linked.size == n:
+            return Result(vectors, values, _loss(values), solver=solver)
         embedding = np.zeros((n, k))
-        embedding[linked] = vectors / root[:, None]
-        return Result(embedding, values, _loss(values))
+        embedding[linked] = vectors
+        return Result(embedding, values, _loss(values), solver=solver)
     array = validate.features(X, n)
     centred = array - degree @ array / degree.sum()
     basis, inverse = whitened(root[:, None] * centred[linked])

@@ -1,4 +1,9 @@
-"""Eigenpairs at one end of a symmetric matrix's spectrum, with fixed signs."""
+"""Eigenpairs at one end of a symmetric matrix's spectrum, with fixed signs, and the names of who found them.
+
+A graph is split into its components (`components`), each solved by the solver that suits it (`solvers`, where the
+rule stands). The name is that of the solver, or "components" where there are several and LAPACK solved what had to
+be solved, or "components+shift-invert" and the like where a large one was among them.
+"""
 
 from __future__ import annotations
 
@@ -8,32 +13,24 @@ import numpy as np
 import scipy.linalg
 import scipy.sparse as sp
 import scipy.sparse.linalg as spla
-from numpy.typing import NDArray
 
+from spectral_ssl.closed_form import solvers
+from spectral_ssl.closed_form.components import Components, Eigenpairs, candidates, solve_components
 from spectral_ssl.closed_form.result import Array
 from spectral_ssl.closed_form.validate import Matrix
-from spectral_ssl.data.graph import connected_components, degrees, laplacian, normalised_adjacency
-
-DENSE_LIMIT = 2000
-"""Up to this many rows the dense solver is both faster and free of convergence questions."""
-
-SMALL_COMPONENT = 64
-"""Components up to this size are solved in batches."""
-
-FACTORISATION_LIMIT = 1e10
-"""Operations of a banded factorisation, N times bandwidth squared, up to which shift-invert is tried:
-seconds.
-"""
+from spectral_ssl.data.graph import degrees, laplacian
 
 SIGN_TIE = 1e-8
 """Entries within this share of the largest magnitude tie; the first of them fixes the sign."""
 
 
 def fix_signs(vectors: Array) -> Array:
-    """Flip columns (N, k) so that the first entry of largest magnitude is positive."""
-    magnitude = np.abs(vectors)
-    first = np.argmax(magnitude >= (1 - SIGN_TIE) * magnitude.max(axis=0), axis=0)
-    return vectors * np.where(vectors[first, np.arange(vectors.shape[1])] < 0, -1.0, 1.0)
+    """Flip columns (N, k), in place, so that the first entry of largest magnitude is positive."""
+    for column in vectors.T:  # one by one: no second array of that size
+        magnitude = np.abs(column)
+        if column[np.argmax(magnitude >= (1 - SIGN_TIE) * magnitude.max())] < 0:
+            np.negative(column, out=column)
+    return vectors
 
 
 def to_dense(matrix: Matrix) -> Array:
@@ -47,149 +44,95 @@ def extremal_eigenpairs(
     """The k algebraically smallest (ascending) or largest (descending) pairs of A v = lambda B v.
 
     A (N, N) symmetric, B (N, N) symmetric positive definite or None for the identity; dense or sparse, 1 <= k
-    <= N. Returns eigenvalues (k,) and eigenvectors (N, k), B-orthonormal. Dense LAPACK up to `DENSE_LIMIT`
-    rows or where most pairs are asked for; else Lanczos from a fixed start, with shift-invert just outside the
-    spectrum where A factorises cheaply.
+    <= N. Returns eigenvalues (k,) and eigenvectors (N, k), B-orthonormal. UserError where no solver converges.
     """
+    return eigenpairs(A, k, which, B)[:2]
+
+
+def eigenpairs(
+    A: Matrix, k: int, which: Literal["smallest", "largest"], B: Matrix | None = None
+) -> Eigenpairs:
+    """`extremal_eigenpairs` and the solver's name."""
     n = A.shape[0]
-    if n <= DENSE_LIMIT or 2 * k >= n:
+    sign = 1.0 if which == "smallest" else -1.0
+    if n <= solvers.DENSE_LIMIT or 2 * k >= n:
         index = [0, k - 1] if which == "smallest" else [n - k, n - 1]
         values, vectors = scipy.linalg.eigh(
             to_dense(A), None if B is None else to_dense(B), subset_by_index=index
         )
+        found = Eigenpairs(values, vectors, "dense")
     elif B is None:
-        values, vectors = _by_component(A, k, which)
+        matrix = sp.csr_array(sign * A)
+        parts = Components.of(matrix)
+        values, vectors, name = solve_components(matrix, parts, candidates(matrix, parts, k), k)
+        found = Eigenpairs(sign * values, vectors, name)
     else:
-        values, vectors = _lanczos(A, k, which, B)
-    order = np.argsort(values if which == "smallest" else -values, kind="stable")
-    return values[order], fix_signs(vectors[:, order])
-
-
-def _by_component(
-    A: Matrix, k: int, which: Literal["smallest", "largest"], skip: int = 0
-) -> tuple[Array, Array]:
-    """At most k pairs at one end of the union of the components' spectra, less each component's first `skip`
-    pairs.
-
-    Lanczos finds one vector of an eigenvalue that many components share; solved apart they cannot be missed.
-    Small components of one size are one batch.
-    """
-    count, labels = connected_components(A)
-    sizes, order = np.bincount(labels, minlength=count), np.argsort(labels, kind="stable")
-    starts = np.cumsum(sizes) - sizes
-    permuted = sp.csr_array(sp.csr_array(A)[order][:, order])
-    permuted.eliminate_zeros()
-    values, pieces = [], []
-    for size in np.unique(sizes[sizes > skip]):
-        take = int(min(k + skip, size))
-        chosen = starts[sizes == size]
-        blocks = (permuted[start : start + size, start : start + size] for start in chosen)
-        if size <= SMALL_COMPONENT:
-            found = _dense_batch(permuted, chosen, int(size), take, which)
-        else:
-            alone = count == 1 and size > DENSE_LIMIT and 2 * take < size
-            solve = _lanczos if alone else extremal_eigenpairs
-            found = [solve(block, take, which, None) for block in blocks]
-        for start, (block_values, block_vectors) in zip(chosen, found, strict=True):
-            end = np.argsort(block_values if which == "smallest" else -block_values, kind="stable")[skip:]
-            values.append(block_values[end])
-            pieces += [(order[start : start + size], block_vectors[:, column]) for column in end]
-    joined = np.concatenate(values) if values else np.zeros(0)
-    best = np.argsort(joined if which == "smallest" else -joined, kind="stable")[:k]
-    vectors = np.zeros((A.shape[0], best.size))
-    for column, index in enumerate(best):
-        members, vector = pieces[index]
-        vectors[members, column] = vector
-    return joined[best], vectors
-
-
-def _dense_batch(
-    permuted: Matrix, starts: NDArray[np.intp], size: int, take: int, which: Literal["smallest", "largest"]
-) -> list[tuple[Array, Array]]:
-    """The `take` pairs at one end of each diagonal block of this size."""
-    rows = starts[:, None] + np.arange(size)
-    entries = permuted[rows.ravel()].tocoo()
-    blocks = np.zeros((starts.size, size, size))
-    block, row = np.divmod(entries.row, size)
-    blocks[block, row, entries.col - starts[block]] = entries.data
-    values, vectors = np.linalg.eigh(blocks)
-    end = slice(None, take) if which == "smallest" else slice(size - take, None)
-    return list(zip(values[:, end], vectors[:, :, end], strict=True))
-
-
-def _lanczos(
-    A: Matrix, k: int, which: Literal["smallest", "largest"], B: Matrix | None
-) -> tuple[Array, Array]:
-    sign = 1.0 if which == "smallest" else -1.0
-    matrix = sp.csc_array(sign * A)  # whose smallest pairs are wanted
-    n = matrix.shape[0]
-    start = np.random.default_rng(0).standard_normal(n)
-    if B is None and _factorises(matrix):
-        # Gershgorin's lower end is exactly 0 for a Laplacian; the shift below it keeps A - shift I definite.
-        diagonal = matrix.diagonal()
-        radius = np.asarray(abs(matrix).sum(axis=1)).ravel() - np.abs(diagonal)
-        shift = float((diagonal - radius).min()) - 1e-3 * float(
-            np.abs(diagonal).mean() + radius.mean() + 1e-30
+        values, vectors = spla.eigsh(
+            sp.csc_array(sign * A),
+            k,
+            M=sp.csc_array(B),
+            which="SA",
+            v0=np.random.default_rng(0).standard_normal(n),
+            ncv=min(2 * k + 20, n),
         )
-        values, vectors = spla.eigsh(matrix, k, sigma=shift, which="LM", v0=start)
-    else:
-        mass = None if B is None else sp.csc_array(B)
-        values, vectors = spla.eigsh(matrix, k, M=mass, which="SA", v0=start, ncv=min(2 * k + 20, n))
-    return sign * values, vectors
+        found = Eigenpairs(sign * values, vectors, "lanczos")
+    order = np.argsort(sign * found.values, kind="stable")
+    return Eigenpairs(found.values[order], fix_signs(found.vectors[:, order]), found.solver)
 
 
-def _factorises(matrix: Matrix) -> bool:
-    """Whether a banded ordering factorises cheaply. Where it does not, as on an expander, the spectrum's end
-    is sparse and plain Lanczos is fast.
-    """
-    order = sp.csgraph.reverse_cuthill_mckee(sp.csr_array(matrix), symmetric_mode=True)
-    place = np.empty_like(order)
-    place[order] = np.arange(order.size)
-    entries = matrix.tocoo()
-    bandwidth = float(np.abs(place[entries.row] - place[entries.col]).max())
-    return bool(matrix.shape[0] * bandwidth**2 < FACTORISATION_LIMIT)
-
-
-def smallest_centred_laplacian_pairs(G: Matrix, k: int) -> tuple[Array, Array]:
+def smallest_centred_laplacian_pairs(G: Matrix, k: int) -> Eigenpairs:
     """The k smallest eigenpairs of L = D - G among the vectors orthogonal to the constant one.
 
-    G (N, N) checked weights, k <= N - 1. Components are solved one by one, so that the null space (one
-    dimension a component, less the constant) is exact whatever their number, and a sparse graph of many small
-    components is cheap.
+    G (N, N) checked weights, k <= N - 1. The null space (one dimension a component, less the constant) is exact
+    whatever the number of components, and a graph of more than k components needs no solver.
     """
-    return _without_perron(G, laplacian(G), np.ones(G.shape[0]), 0.0, k, "smallest")
+    return _laplacian_pairs(G, np.ones(G.shape[0]), k, centred=True)
 
 
-def largest_centred_adjacency_pairs(G: Matrix, k: int) -> tuple[Array, Array]:
-    """The k largest eigenpairs of D^(-1/2) G D^(-1/2) among the vectors orthogonal to D^(1/2) 1.
+def largest_adjacency_pairs(w: Matrix, k: int) -> Eigenpairs:
+    """The k largest eigenpairs of A = D^(-1/2) w D^(-1/2), the eigenvalue 1 once for each component.
 
-    As `smallest_centred_laplacian_pairs`, for the eigenvalue 1 that each component has once; G (N, N) checked
-    weights of positive degrees, k <= N - 1.
+    w (N, N) checked weights of positive degrees, k <= N. Where more than k components tie at 1, those of
+    most weight are taken.
     """
-    return _without_perron(G, normalised_adjacency(G), degrees(G), 1.0, k, "largest")
+    values, vectors, solver = _laplacian_pairs(w, degrees(w), k, centred=False)
+    return Eigenpairs(1.0 - values, vectors, solver)
 
 
-def _without_perron(
-    G: Matrix, A: Matrix, mass: Array, value: float, k: int, which: Literal["smallest", "largest"]
-) -> tuple[Array, Array]:
-    """The k pairs at one end of A's spectrum orthogonal to sqrt(mass), which has the extreme eigenvalue `value`.
+def largest_centred_adjacency_pairs(G: Matrix, k: int) -> Eigenpairs:
+    """`largest_adjacency_pairs` among the vectors orthogonal to D^(1/2) 1; k <= N - 1."""
+    values, vectors, solver = _laplacian_pairs(G, degrees(G), k, centred=True)
+    return Eigenpairs(1.0 - values, vectors, solver)
 
-    On each component of G the extreme pair is (value, sqrt(mass)), and simple.
+
+def _laplacian_pairs(G: Matrix, mass: Array, k: int, *, centred: bool) -> Eigenpairs:
+    """The k smallest pairs of M^(-1/2) L M^(-1/2), orthogonal to M^(1/2) 1 if centred; M = diag(mass).
+
+    On each component of G the smallest pair is (0, M^(1/2) 1), and simple: these are written down, and what
+    is missing beyond them is looked for in their complement.
     """
-    count, labels = connected_components(G)
-    volumes = np.bincount(labels, weights=mass, minlength=count)
-    own = sp.csr_array(
-        (np.sqrt(mass / volumes[labels]), (np.arange(labels.size), labels)), shape=(labels.size, count)
-    )
-    extreme = own @ _complement(np.sqrt(volumes / volumes.sum()), min(k, count - 1))
-    missing = k - extreme.shape[1]
-    if missing == 0:
-        return np.full(k, value), fix_signs(extreme)
-    values, vectors = _by_component(A, missing, which, skip=1)
-    # Rounding leaves some of a component's first pair in its next ones, much where they nearly tie.
-    vectors -= own @ (own.T @ vectors)
-    vectors /= np.linalg.norm(vectors, axis=0)
-    return np.concatenate([np.full(k - missing, value), values]), fix_signs(np.hstack([extreme, vectors]))
+    parts, root = Components.of(G), np.sqrt(mass)
+    count = parts.sizes.size
+    volumes = np.bincount(parts.labels, weights=mass, minlength=count)
+    known = min(k, count - centred)
+    if centred:
+        weights = _complement(np.sqrt(volumes / volumes.sum()), known)
+    else:
+        weights = np.zeros((count, known))
+        weights[np.argsort(-volumes, kind="stable")[:known], np.arange(known)] = 1.0
+    weights /= np.sqrt(volumes)[:, None]
+    values, vectors = np.zeros(k), np.empty((root.size, k), order="F")
+    for column in range(known):
+        np.multiply(root, weights[parts.labels, column], out=vectors[:, column])
+    if known == k:
+        return Eigenpairs(values, fix_signs(vectors), "components")
+    matrix = sp.csr_array(laplacian(G))
+    if (mass != 1).any():
+        scale = sp.diags_array(1 / root)
+        matrix = sp.csr_array(scale @ matrix @ scale)
+    every = np.arange(count)
+    values[known:], vectors[:, known:], solver = solve_components(matrix, parts, every, k - known, root)
+    return Eigenpairs(values, fix_signs(vectors), solver)
 
 
 def _complement(unit: Array, k: int) -> Array:

@@ -10,7 +10,8 @@ import scipy.sparse as sp
 from numpy.typing import ArrayLike
 
 from spectral_ssl.closed_form import validate
-from spectral_ssl.closed_form.eigen import extremal_eigenpairs
+from spectral_ssl.closed_form.components import Eigenpairs
+from spectral_ssl.closed_form.eigen import eigenpairs, extremal_eigenpairs
 from spectral_ssl.closed_form.laplacian import whitened
 from spectral_ssl.closed_form.result import Array, Result
 
@@ -27,7 +28,7 @@ def factor_objective(F: Array, A: validate.Matrix) -> float:
     The sparse form is a difference of large numbers, exact to a few roundings of ||A||_F^2.
     """
     if sp.issparse(A):
-        return float((A * A).sum() - 2 * (F * (A @ F)).sum() + ((F.T @ F) ** 2).sum())
+        return float(squared_norm(A) - 2 * (F * (A @ F)).sum() + ((F.T @ F) ** 2).sum())
     return float(((A - F @ F.T) ** 2).sum())
 
 
@@ -39,6 +40,12 @@ def scales(eigenvalues: Array) -> Array:
 def factor_loss(squared_norm: float, eigenvalues: Array) -> float:
     """||A||_F^2 - sum_i (lambda_i)_+^2: what the k best positive eigenpairs leave."""
     return float(squared_norm - (np.maximum(eigenvalues, 0.0) ** 2).sum())
+
+
+def squared_norm(A: validate.Matrix) -> float:
+    """||A||_F^2."""
+    entries = A.data if sp.issparse(A) else A.ravel()
+    return float(entries @ entries)
 
 
 def linear_factor(A: validate.Matrix, k: int, X: Array) -> Result:
@@ -55,7 +62,14 @@ def linear_factor(A: validate.Matrix, k: int, X: Array) -> Result:
         compressed = basis.T @ (A @ basis)
         values[:found], rotation = extremal_eigenpairs((compressed + compressed.T) / 2, found, "largest")
         weights[:, :found] = inverse @ rotation * scales(values[:found])
-    return Result(X @ weights, values, factor_loss(float((A * A).sum()), values), weights)
+    return Result(X @ weights, values, factor_loss(squared_norm(A), values), weights)
+
+
+def free_factor(A: validate.Matrix, pairs: Eigenpairs) -> Result:
+    """A global minimiser of ||A - F F^T||_F^2 over F (N, k), from the k largest eigenpairs of A."""
+    values, vectors, solver = pairs
+    vectors *= scales(values)
+    return Result(vectors, values, factor_loss(squared_norm(A), values), solver=solver)
 
 
 def simclr(G: validate.Graph, k: int, X: ArrayLike | None = None) -> Result:
@@ -69,5 +83,4 @@ def simclr(G: validate.Graph, k: int, X: ArrayLike | None = None) -> Result:
     k = validate.dimension(k, n)
     if X is not None:
         return linear_factor(matrix, k, validate.features(X, n))
-    values, vectors = extremal_eigenpairs(matrix, k, "largest")
-    return Result(vectors * scales(values), values, factor_loss(float((matrix * matrix).sum()), values))
+    return free_factor(matrix, eigenpairs(matrix, k, "largest"))

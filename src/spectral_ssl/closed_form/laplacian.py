@@ -74,10 +74,12 @@ def vicreg(
     values = np.full(k, np.inf)
     vectors = np.zeros((n, k))
     directions: Array | None = None
+    solver = "dense"
     if X is None:
         found = min(k, n - 1)
         if found:
-            values[:found], vectors[:, :found] = smallest_centred_laplacian_pairs(matrix, found)
+            values[:found], embedded, solver = smallest_centred_laplacian_pairs(matrix, found)
+            vectors = embedded if found == k else np.pad(embedded, ((0, 0), (0, k - found)))
     else:
         array = validate.features(X, n)
         basis, inverse = whitened(array - array.mean(axis=0))
@@ -95,7 +97,8 @@ def vicreg(
     finite = np.where(np.isfinite(values), values, 0.0)
     loss = alpha * ((variances - 1) ** 2).sum() + 2 * gamma / n * scale * (finite * variances).sum()
     if directions is None:
-        return Result(vectors * lengths, values, float(loss))
+        vectors *= lengths
+        return Result(vectors, values, float(loss), solver=solver)
     weights = directions * lengths
     return Result(np.asarray(X, dtype=np.float64) @ weights, values, float(loss), weights)
 
