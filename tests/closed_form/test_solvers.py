@@ -237,3 +237,13 @@ def test_only_components_that_can_matter_are_candidates(rng: np.random.Generator
     assert chosen.size == 7
     assert (parts.sizes[chosen] == 3).all()
     assert parts.sizes[components.candidates(matrix, parts, 60)].tolist().count(3) == 30
+
+
+def test_a_cluster_that_lapack_cannot_take_a_part_of_is_taken_whole() -> None:
+    """LAPACK's method for a part of the spectrum fails on some of these: one eigenvalue, and 31 times another."""
+    for seed in range(40):
+        direction = np.random.default_rng(seed).standard_normal(32)
+        A = np.outer(direction, direction) - np.eye(32) / 31
+        values, vectors = cf.extremal_eigenpairs((A + A.T) / 2, 16, "largest")
+        np.testing.assert_allclose(values, [direction @ direction - 1 / 31, *[-1 / 31] * 15], atol=1e-12)
+        np.testing.assert_allclose(A @ vectors, vectors * values, atol=1e-12)

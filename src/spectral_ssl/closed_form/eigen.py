@@ -10,7 +10,6 @@ from __future__ import annotations
 from typing import Literal
 
 import numpy as np
-import scipy.linalg
 import scipy.sparse as sp
 import scipy.sparse.linalg as spla
 
@@ -56,10 +55,9 @@ def eigenpairs(
     n = A.shape[0]
     sign = 1.0 if which == "smallest" else -1.0
     if n <= solvers.DENSE_LIMIT or 2 * k >= n:
-        index = [0, k - 1] if which == "smallest" else [n - k, n - 1]
-        values, vectors = scipy.linalg.eigh(
-            to_dense(A), None if B is None else to_dense(B), subset_by_index=index
-        )
+        first = 0 if which == "smallest" else n - k
+        mass = None if B is None else to_dense(B)
+        values, vectors = solvers.lapack(to_dense(A), first, first + k, mass)
         found = Eigenpairs(values, vectors, "dense")
     elif B is None:
         matrix = sp.csr_array(sign * A)

@@ -170,7 +170,18 @@ def dense(problem: Problem, k: int) -> Pairs:
     array = np.array(matrix.toarray() if sp.issparse(matrix) else matrix)
     if problem.null is not None:  # to the far end
         array += 2 * problem.norm * np.outer(problem.null, problem.null)
-    values, vectors = scipy.linalg.eigh(array, subset_by_index=[0, k - 1])
+    return lapack(array, 0, k)
+
+
+def lapack(A: Array, first: int, last: int, B: Array | None = None) -> Pairs:
+    """The pairs first <= i < last of A v = lambda B v, eigenvalues ascending, vectors (n, last - first)."""
+    try:
+        values, vectors = scipy.linalg.eigh(A, B, subset_by_index=[first, last - 1])
+    except (
+        np.linalg.LinAlgError
+    ):  # its method for a part of the spectrum fails on some clusters of eigenvalues
+        values, vectors = scipy.linalg.eigh(A, B, driver="evd" if B is None else "gvd")
+        values, vectors = values[first:last], vectors[:, first:last]
     return values, vectors
 
 
