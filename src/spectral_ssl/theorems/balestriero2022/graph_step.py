@@ -105,7 +105,8 @@ def simclr_graph_step(rng: np.random.Generator, instances: int) -> Outcome:
     Over right-stochastic P with zero diagonal, and it alone: the problem is strictly convex, so that feasibility
     and one multiplier a row (KKT) prove the unique minimum. The excluded index is i = j; the paper prints the
     indicator 1{i = j} for 1{i != j}, with which Ghat is diagonal and not stochastic (`detail`: its least
-    infeasibility, above 1 / (N - 1) on the diagonal alone).
+    infeasibility, which cannot be below 1/2, a diagonal
+    entry d making row sum d).
 
     Measured: the largest of row sums' error, diagonal, KKT residual, how far any of 20 random feasible
     directions goes down, and two independent routes to the minimum: entropic mirror descent (error of P), and,

@@ -117,7 +117,7 @@ def misprints(rng: np.random.Generator) -> dict[str, float]:
     paper="garrido2023",
     statement="proposition-3.2",
     kind="bound",
-    title="Every loss is L_c or L_nc, or lies between multiples of one of them",
+    title="Each repulsion is L_c or L_nc, or is bounded by one of them on both sides",
     control="the other criterion for each side; VICReg's covariance equated with L_nc",
     tolerance=0.0,
     instances=90,
@@ -128,13 +128,13 @@ def proposition_3_2(rng: np.random.Generator, instances: int) -> Outcome:
     Exactly: the spectral loss's repulsion is L_c / (N (N - 1)); Barlow Twins' off-diagonal is ||off(K
     K'^T)||^2 of unit rows, L_nc where K' = K; VICReg's covariance term is L_nc(K centred) / (N - 1)^2, not
     L_nc. For unit columns: DCL-sq, L_c / (tau (N - 1)) <= R - N log(N - 1) <= (e^(1/tau) - 1) L_c / (N - 1);
-    DCL-abs, the same lower end and (e^(1/tau) - 1) sqrt(N L_c / (N - 1)) above; SimCLR variants, DCL <= SimCLR
-    <= DCL + N log(1 + e^(1/tau) / (N - 1)). TCR, A = I + c K K^T, Lambda = 1 + c ||K||_2^2: c^2 L_nc / (4
+    DCL-abs, the same lower end and (e^(1/tau) - 1) sqrt(N L_c / (N - 1)) above; SimCLR-sq and -abs, DCL <= SimCLR
+    <= DCL + N log(1 + e^(1/tau) / (N - 1)). TCR, for any K, A = I + c K K^T, Lambda = 1 + c ||K||_2^2: c^2 L_nc / (4
     Lambda^2) <= (1/2) [log det diag A - log det A] <= c^2 L_nc / 4.
 
     Proof. With phi = s^2 or |s| in [0, 1], R - N log(N - 1) is sum_i log mean_j e^(phi/tau). Below: Jensen, and
     |s| >= s^2. Above: e^(x/tau) <= 1 + (e^(1/tau) - 1) x on [0, 1], log(1 + y) <= y, and for |s| Cauchy-Schwarz.
-    SimCLR adds e^(1/tau) to a sum that is at least N - 1. TCR: along A(t) = D + t O, D the diagonal of A and O = c
+    SimCLR adds at most e^(1/tau) to a sum that is at least N - 1. TCR: along A(t) = D + t O, D the diagonal of A and O = c
     off(K K^T), tr D^-1 O = 0, so that the gap is the integral from 0 to 1 of (1 - t) (1/2) tr (A(t)^-1 O)^2; and
     A(t), a mean of D and A, has eigenvalues between 1 and Lambda.
 

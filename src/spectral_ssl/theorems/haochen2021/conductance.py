@@ -55,7 +55,7 @@ def singleton_conductance(rng: np.random.Generator, instances: int) -> Outcome:
 
     Printed beside Definition 3.4: singletons have conductance 1, hence rho_N = 1. That forgets the self-loops
     which the augmentation graph has, an image's augmentation being paired with itself too. Smallest
-    counterexample: one image with two equally likely augmentations, w = 1/4 everywhere, conductances and
+    counterexample but for a lone node (conductance 0): one image with two equally likely augmentations, w = 1/4 everywhere, conductances and
     rho_2 of 1/2. In the toy graph (rotation with probability 1/3) the values are 1/3 and 2/3. The value is
     sum_i p(x | i) (1 - p(x | i)) / sum_i p(x | i): below 1 for every node that occurs.
 

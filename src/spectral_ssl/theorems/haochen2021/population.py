@@ -84,12 +84,13 @@ def lemma_3_1(rng: np.random.Generator, instances: int) -> Outcome:
             nodes, width = int(F.shape[0]), int(F.shape[1])
             head, s = rng.standard_normal((width, classes)), rng.uniform(0.1, 10.0, nodes)
             Q = orthogonal(rng, width) @ np.diag(rng.uniform(0.3, 3.0, width)) @ orthogonal(rng, width)
-            flipped = s * np.where(np.arange(nodes) == rng.integers(nodes), -1.0, 1.0)
             before = _clear(F @ head)
+            clear = np.flatnonzero(before >= 0)
+            flipped = s * np.where(np.arange(nodes) == rng.choice(clear), -1.0, 1.0)
             after = (s[:, None] * F @ Q @ np.linalg.solve(Q, head)).argmax(axis=1)
             negative = (flipped[:, None] * F @ Q @ np.linalg.solve(Q, head)).argmax(axis=1)
             worst.see(name, float(((before != after) & (before >= 0)).mean()))
-            control = min(control, float((before != negative).mean()))
+            control = min(control, float(((before != negative) & (before >= 0)).mean()))
     return Outcome(worst.value, {"one negative s_x": control}, detail=worst.detail())
 
 

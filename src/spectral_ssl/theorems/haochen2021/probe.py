@@ -153,8 +153,8 @@ def zero_error(rng: np.random.Generator, instances: int) -> Outcome:
     """alpha = 0 and lambda_{k+1} > 0 give zero probe error; gamma = 1 has one eigenvector a component.
 
     The exact case of Theorem 3.8. Graphs of 2 to 5 families side by side, each component of one label (labels
-    may repeat), k from the number of components up. Measured: largest probe error, plus the error in the
-    multiplicity of gamma = 1. In the control k is one less than the number of components, all of different
+    may repeat), k from the number of components up. Measured: the larger of the largest probe error and the error in
+    the multiplicity of gamma = 1. In the control k is one less than the number of components, all of different
     labels: then lambda_{k+1} = 0, and the minimiser that omits the last component (its loss is checked to be
     minimal) gives it zero scores, so that label is missed.
     """
