@@ -65,7 +65,8 @@ def laplacian_eigenmaps(rng: np.random.Generator, instances: int) -> Outcome:
 
     Measured: the largest principal angle of the closed form, at five gamma from 1e-9 to 0.95 of the largest, to
     scikit-learn's SpectralEmbedding on regular graphs and to its spectral_embedding(norm_laplacian=False) on
-    irregular ones; loss gap and angle to random restarts of three optimisers at a random gamma; |Cov - I| at the smallest of these gamma; and how far the exponent of |Cov - I| in gamma is from 1, at the far end of its
+    irregular ones; loss gap and angle to random restarts of three optimisers at a random gamma; |Cov - I| at
+    the smallest of these gamma; and how far the exponent of |Cov - I| in gamma is from 1, at the far end of its
     interval, as fitted from optimisers' ends on the first graph. Control: irregular graphs meet the normalised
     Laplacian, which is another problem there.
     """

@@ -159,15 +159,16 @@ def laplacian_eigenmaps_hinge(rng: np.random.Generator, instances: int) -> Outco
     (sum lambda^2 - (sum lambda)^2 / K) / beta. So the right rotation Q is not free, as it is under the quadratic
     variance: Q^T Lambda Q has a constant diagonal.
 
-    Proof, with S = Cov. For Z = sqrt(n') V S^(1/2), V orthonormal and centred, the energy is e tr(S V^T L V) >= e
-    tr(S A) for some A = Q^T Lambda Q, Lambda = diag(lambda_1 .. lambda_K) (Cauchy's interlacing: V^T L V has eigenvalues of at least
-    lambda_1 .. lambda_K; equal, S being definite, only if V spans the K smallest eigenvectors). Given A the loss falls apart into functions of one entry of S
-    each. Off the diagonal beta S_kl^2 + e A_kl S_kl >= -e^2 A_kl^2 / (4 beta), at S_kl = -e A_kl / (2 beta). On it
-    (1 - sqrt(s))_+ + e A_kk s rises for s > 1, and below 1 its slope -1 / (2 sqrt(s)) + e A_kk is negative, A_kk <=
-    lambda_K and e lambda_K <= 1/2 being the bound on gamma: the least is e A_kk, at s = 1 alone, so that neither
-    smaller nor larger variances do better. Altogether at least e tr Lambda - e^2 / (4 beta) (sum lambda^2 - sum
-    A_kk^2), which is least for a constant diagonal A_kk = m; one exists (Schur and Horn). S = I - e (A - m I) / (2
-    beta) then has the eigenvalues above, all > 0 for beta >= 1/4, and attains the bound. QED
+    Proof, with S = Cov. For Z = sqrt(n') V S^(1/2), V orthonormal and centred, the energy is e tr(S V^T L V) >=
+    e tr(S A) for some A = Q^T Lambda Q, Lambda = diag(lambda_1 .. lambda_K) (Cauchy's interlacing: V^T L V has
+    eigenvalues of at least lambda_1 .. lambda_K; equal, S being definite, only if V spans the K smallest
+    eigenvectors). Given A the loss falls apart into functions of one entry of S each. Off the diagonal beta
+    S_kl^2 + e A_kl S_kl >= -e^2 A_kl^2 / (4 beta), at S_kl = -e A_kl / (2 beta). On it (1 - sqrt(s))_+ + e A_kk
+    s rises for s > 1, and below 1 its slope -1 / (2 sqrt(s)) + e A_kk is negative, A_kk <= lambda_K and e
+    lambda_K <= 1/2 being the bound on gamma: the least is e A_kk, at s = 1 alone, so that neither smaller nor
+    larger variances do better. Altogether at least e tr Lambda - e^2 / (4 beta) (sum lambda^2 - sum A_kk^2),
+    which is least for a constant diagonal A_kk = m; one exists (Schur and Horn). S = I - e (A - m I) / (2 beta)
+    then has the eigenvalues above, all > 0 for beta >= 1/4, and attains the bound. QED
 
     At gamma = 0 the loss is zero exactly for a diagonal Cov with Cov_kk >= 1; on a disconnected graph, whatever
     gamma, a null direction of L costs nothing at any variance >= 1, which is unbounded above (both evaluated).

@@ -35,13 +35,13 @@ def lda(rng: np.random.Generator, instances: int) -> Outcome:
     """G from labels, K <= C - 1, within-class scatter invertible: the weights' span is Fisher's discriminant
     space.
 
-    Exact for G_ij = 1/n_class with any sizes, X^T L X being the within-class scatter and X^T H X the total
-    one, and for a 0/1 graph with balanced classes, where they differ by a factor. The labels make the graph, one
+    Exact for G_ij = 1/n_class with any sizes, X^T L X being the within-class scatter and X^T H X the total one,
+    and for a 0/1 graph with balanced classes, where they differ by a factor. The labels make the graph, one
     complete block a class; the families are of features: Gaussian classes, and mean pixels of digits and of
     factors images, both graphs in turn. Measured: the largest principal angle of W to scikit-learn's
-    LinearDiscriminantAnalysis, and loss gap and angle of X W to random restarts of three optimisers; the gap alone where
-    the eigenvalue at K < C - 1 ties. Control: the 0/1 graph weighs large classes more, so that unbalanced classes
-    with different covariances end elsewhere.
+    LinearDiscriminantAnalysis, and loss gap and angle of X W to random restarts of three optimisers; the gap
+    alone where the eigenvalue at K < C - 1 ties. Control: the 0/1 graph weighs large classes more, so that
+    unbalanced classes with different covariances end elsewhere.
     """
     found, control = Optimum(), np.inf
     for index in range(instances):

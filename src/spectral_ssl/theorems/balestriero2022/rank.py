@@ -44,13 +44,14 @@ def vicreg_rank(rng: np.random.Generator, instances: int) -> Outcome:
     """rank(H Z*) = #{k <= K : lambda_k < alpha N / (gamma n')}: full for small gamma, a staircase as gamma
     grows.
 
-    Setting of vicreg-optimum. On each graph gamma takes one value between every two neighbouring thresholds that
-    are apart, one below and one above all; tied dimensions vanish together, null ones (several components) never.
-    The rank is that of the best point that optimisers find, over both divisors, K = 4 or N; and, at two thresholds
-    of the first graphs, that of a linear network and of a small MLP trained on the library's graph loss (n' = N -
-    1), not of the closed form. Measured: 1 if an optimiser's rank is wrong, plus the networks' wrong ranks. Control: the count with 2 alpha N / (gamma n'), from
-    forgetting that the sum over i and j meets each pair twice: the steps at which it is right (as at full rank)
-    are not counted for it, only whether a graph has a wrong one.
+    Setting of vicreg-optimum. On each graph gamma takes one value between every two neighbouring thresholds
+    that are apart, one below and one above all; tied dimensions vanish together, null ones (several components)
+    never. The rank is that of the best point that optimisers find, over both divisors, K = 4 or N; and, at two
+    thresholds of the first graphs, that of a linear network and of a small MLP trained on the library's graph
+    loss (n' = N - 1), not of the closed form. Measured: 1 if an optimiser's rank is wrong, plus the networks'
+    wrong ranks. Control: the count with 2 alpha N / (gamma n'), from forgetting that the sum over i and j meets
+    each pair twice: the steps at which it is right (as at full rank) are not counted for it, only whether a
+    graph has a wrong one.
     """
     wrong, control, steps, networks = Worst(), 0, 0, dict.fromkeys(NETWORKS, 0)
     for index, (family, G) in enumerate(graphs(rng, instances, (7, 11))):
@@ -114,11 +115,11 @@ def rank(rng: np.random.Generator, instances: int) -> Outcome:
     one edge, G = [[0, 1], [1, 0]]: rank(G) = 2, eigenvalues 1 and -1, and Z* has rank 1; on 7 pairs it is 7
     against 14. Barlow Twins as it is trained, with columns normalised only, ends between 1 and K (`detail`).
 
-    Measured: wrong ranks on the worst graph, of all families, at K = N and K = 3 for SimCLR (the best of three optimisers,
-    Gram-matching form), at K = 3 for the whitened Barlow Twins (whitening forces it), at two invariance weights
-    for VICReg; plus, on the first graphs, those of a linear network and a small MLP trained on the library's graph losses,
-    SimCLR's Gram form and quadratic VICReg. Control, and printed form: the number of graphs on which SimCLR's rank
-    is not rank(G).
+    Measured: wrong ranks on the worst graph, of all families, at K = N and K = 3 for SimCLR (the best of three
+    optimisers, Gram-matching form), at K = 3 for the whitened Barlow Twins (whitening forces it), at two
+    invariance weights for VICReg; plus, on the first graphs, those of a linear network and a small MLP trained
+    on the library's graph losses, SimCLR's Gram form and quadratic VICReg. Control, and printed form: the
+    number of graphs on which SimCLR's rank is not rank(G).
     """
     wrong, printed, networks, loose = Worst(), 0, dict.fromkeys(NETWORKS, 0), []
     for index, (family, G) in enumerate(_indefinite(rng, instances)):

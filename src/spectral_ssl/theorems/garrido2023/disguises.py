@@ -133,10 +133,10 @@ def proposition_3_2(rng: np.random.Generator, instances: int) -> Outcome:
     Lambda^2) <= (1/2) [log det diag A - log det A] <= c^2 L_nc / 4.
 
     Proof. With phi = s^2 or |s| in [0, 1], R - N log(N - 1) is sum_i log mean_j e^(phi/tau). Below: Jensen, and
-    |s| >= s^2. Above: e^(x/tau) <= 1 + (e^(1/tau) - 1) x on [0, 1], log(1 + y) <= y, and for |s| Cauchy-Schwarz.
-    SimCLR adds at most e^(1/tau) to a sum that is at least N - 1. TCR: along A(t) = D + t O, D the diagonal of A and O = c
-    off(K K^T), tr D^-1 O = 0, so that the gap is the integral from 0 to 1 of (1 - t) (1/2) tr (A(t)^-1 O)^2; and
-    A(t), a mean of D and A, has eigenvalues between 1 and Lambda.
+    |s| >= s^2. Above: e^(x/tau) <= 1 + (e^(1/tau) - 1) x on [0, 1], log(1 + y) <= y, and for |s|
+    Cauchy-Schwarz. SimCLR adds at most e^(1/tau) to a sum that is at least N - 1. TCR: along A(t) = D + t O, D
+    the diagonal of A and O = c off(K K^T), tr D^-1 O = 0, so that the gap is the integral from 0 to 1 of (1 -
+    t) (1/2) tr (A(t)^-1 O)^2; and A(t), a mean of D and A, has eigenvalues between 1 and Lambda.
 
     Measured: violations of a bound, over all families and shapes and in a search by gradient at two temperatures
     and one c, and identities off by more than 1e-12. Controls: were DCL-sq's excess bounded by a multiple of

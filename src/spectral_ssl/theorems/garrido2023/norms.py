@@ -128,9 +128,9 @@ def corollary_3_4_1(rng: np.random.Generator, instances: int) -> Outcome:
     for unit rows.
 
     Corollary 3.4.1: Theorem 3.3 with Lemma 3.4 at a = 1. Measured: violations over all families and shapes, and
-    in a search by gradient, and attained ends that are missed; the ratios are those of L_c - L_nc + N to N^2/M and N^2. Both ends are attained, by a
-    tight frame and by one non-zero row. Control: entries without normalisation, M = 8, N = 16, for which L_c -
-    L_nc is about N M (N - M) = 1024 and should be at most 240.
+    in a search by gradient, and attained ends that are missed; the ratios are those of L_c - L_nc + N to N^2/M
+    and N^2. Both ends are attained, by a tight frame and by one non-zero row. Control: entries without
+    normalisation, M = 8, N = 16, for which L_c - L_nc is about N M (N - M) = 1024 and should be at most 240.
     """
     bounds, control, loosest, ends = Bounds(), 0, np.inf, [0.0]
     for one in embeddings(rng, instances):

@@ -88,11 +88,12 @@ def proposition_3_1(rng: np.random.Generator, instances: int) -> Outcome:
     = 1/M.
 
     Measured: the larger deviation, in standard errors, over 1000 pairs an instance in each of M = 4, 16, 64. A
-    centred tight frame of N > M vectors has mean exactly -1/(N - 1) and second moment (N/M - 1)/(N - 1), and is the
-    optimum in the sizes tried; not in all: for odd N = M + 2, such as N = 5, M = 3, none exists (its complement in the
-    sum-zero vectors would be one vector of entries +-1/sqrt N, an odd number of which do not sum to 0). That is checked on harmonic frames (an error of 1e-10 counts as 4 standard errors), and on embeddings
-    trained at temperature 1 (1e-3 does): free unit vectors by DCL's and SimCLR's repulsion, several N and M, the
-    best of three starts; and two views by a network with one hidden layer, SimCLR's whole loss.
+    centred tight frame of N > M vectors has mean exactly -1/(N - 1) and second moment (N/M - 1)/(N - 1), and is
+    the optimum in the sizes tried; not in all: for odd N = M + 2, such as N = 5, M = 3, none exists (its
+    complement in the sum-zero vectors would be one vector of entries +-1/sqrt N, an odd number of which do not
+    sum to 0). That is checked on harmonic frames (an error of 1e-10 counts as 4 standard errors), and on
+    embeddings trained at temperature 1 (1e-3 does): free unit vectors by DCL's and SimCLR's repulsion, several
+    N and M, the best of three starts; and two views by a network with one hidden layer, SimCLR's whole loss.
 
     Further hypotheses that the finite form needs, seen in `detail`: that the loss centres, which the spectral loss's
     repulsion does not (its optimum is any tight frame: the second moment is exact, the mean anything); and a

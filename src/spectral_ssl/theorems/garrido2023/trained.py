@@ -25,7 +25,9 @@ INPUTS, HIDDEN, JITTER = 16, 32, 0.1
 NETWORK_SIZES = ((8, 4), (12, 3))
 
 TEMPERATURE = 1.0
-"""At lower ones, and for some N and M at this one, the optimum is another: it need not be a tight frame (see `moment_errors`)."""
+"""At lower ones, and for some N and M at this one, the optimum is another: it need not be a tight frame (see
+`moment_errors`).
+"""
 
 
 def moment_errors(first: Array, second: Array) -> tuple[float, float]:

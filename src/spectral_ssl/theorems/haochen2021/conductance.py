@@ -55,9 +55,10 @@ def singleton_conductance(rng: np.random.Generator, instances: int) -> Outcome:
 
     Printed beside Definition 3.4: singletons have conductance 1, hence rho_N = 1. That forgets the self-loops
     which the augmentation graph has, an image's augmentation being paired with itself too. Smallest
-    counterexample but for a lone node (conductance 0): one image with two equally likely augmentations, w = 1/4 everywhere, conductances and
-    rho_2 of 1/2. In the toy graph (rotation with probability 1/3) the values are 1/3 and 2/3. The value is
-    sum_i p(x | i) (1 - p(x | i)) / sum_i p(x | i): below 1 for every node that occurs.
+    counterexample but for a lone node (conductance 0): one image with two equally likely augmentations, w = 1/4
+    everywhere, conductances and rho_2 of 1/2. In the toy graph (rotation with probability 1/3) the values are
+    1/3 and 2/3. The value is sum_i p(x | i) (1 - p(x | i)) / sum_i p(x | i): below 1 for every node that
+    occurs.
 
     Graphs of every family of tasks. Measured: largest error of formula and cut weights against the chance that
     a second augmentation of the same image differs, from the kernel; rho_N by exhaustion on the 7 commonest

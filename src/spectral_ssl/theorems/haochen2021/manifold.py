@@ -243,10 +243,10 @@ def theorem_3_11(rng: np.random.Generator, instances: int) -> Outcome:
     constants behind >~.
 
     Measured: the largest distance of an interval's end from the exponent expected (alpha -3, rho_{r+1} -1 in d;
-    1, -1/2 and -1 in sigma, d and kappa alone), the error's above -1, and the probe's error itself times r / (2 (r - 1)); infinite if an
-    error exceeds its bound. Controls, the same number: the error at k = 1 and r >= 3, at least 1 less the two
-    largest class masses as one feature tells two labels apart at most; rho_r for rho_{r+1}, as for k = 2r; Delta
-    fixed, where alpha falls as d^-1 only.
+    1, -1/2 and -1 in sigma, d and kappa alone), the error's above -1, and the probe's error itself times r / (2
+    (r - 1)); infinite if an error exceeds its bound. Controls, the same number: the error at k = 1 and r >= 3,
+    at least 1 less the two largest class masses as one feature tells two labels apart at most; rho_r for
+    rho_{r+1}, as for k = 2r; Delta fixed, where alpha falls as d^-1 only.
     """
     gaps = SEPARATION * np.sqrt(np.log(DIMENSIONS))
     kinds = np.resize(COMPONENTS, instances)
