@@ -26,6 +26,7 @@ def barlow_twins_objective(Z: ArrayLike, G: validate.Graph, alpha: float = 1.0) 
 
     Whitening multiplies by (Z^T D Z)^(-1/2); Z of rank K after centring, else UserError. Sparse G stays so.
     """
+    alpha = validate.non_negative(alpha, "alpha")
     matrix = validate.relation_graph(G)
     degree = _degrees(matrix)
     rows = validate.embedding(Z, matrix.shape[0])
@@ -54,10 +55,7 @@ def barlow_twins(G: validate.Graph, k: int, alpha: float = 1.0, X: ArrayLike | N
     matrix = validate.relation_graph(G)
     n = matrix.shape[0]
     k = validate.dimension(k, n)
-    if not np.isfinite(alpha) or alpha < 1:
-        raise UserError(
-            f"alpha is {alpha!r}: the closed form needs alpha >= 1, below it rotations may do better"
-        )
+    validate.number(alpha, "alpha", 1.0, what="a finite number, 1 or more: below it rotations may do better")
     degree = _degrees(matrix)
     linked = np.flatnonzero(degree)
     block = matrix if linked.size == n else matrix[linked][:, linked]

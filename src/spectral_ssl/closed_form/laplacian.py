@@ -17,10 +17,14 @@ from numpy.typing import ArrayLike
 from spectral_ssl.closed_form import validate
 from spectral_ssl.closed_form.eigen import extremal_eigenpairs, smallest_centred_laplacian_pairs
 from spectral_ssl.closed_form.result import Array, Result
-from spectral_ssl.data.graph import laplacian
+from spectral_ssl.data.graph import degrees, laplacian
+from spectral_ssl.errors import UserError
 
 FEATURE_RANK_TOLERANCE = 1e-10
 """Singular values of X below this share of the largest are directions that X does not have."""
+
+RESOLVED = 1e11
+"""Largest gamma ||L|| / alpha at which eigenvalues are known well enough: to 1e-5 in the scales c_k."""
 
 
 def vicreg_objective(
@@ -31,6 +35,10 @@ def vicreg_objective(
     divisor: str = "n-1",
 ) -> float:
     """The module's objective at Z (N, K): alpha = `variance`, gamma = `invariance`, n' by `divisor`."""
+    variance, invariance = (
+        validate.positive(variance, "variance"),
+        validate.non_negative(invariance, "invariance"),
+    )
     pairs = sp.coo_array(validate.relation_graph(G))
     Z = validate.embedding(Z, pairs.shape[0])
     n, k = Z.shape
@@ -48,6 +56,17 @@ def shrinkage(eigenvalues: Array, n: int, scale: float, variance: float, invaria
     if invariance == 0:
         return np.where(np.isfinite(eigenvalues), 1.0, 0.0)
     return np.maximum(0.0, 1.0 - invariance * scale * eigenvalues / (variance * n))
+
+
+def _resolved(G: validate.Matrix, ratio: float) -> None:
+    """Refuse a graph whose largest eigenvalues' rounding, times gamma / alpha, would move the shrinkage."""
+    # The Laplacian's norm is at most twice the largest degree, and float64 knows its eigenvalues to 1e-16 of it.
+    degree = float(degrees(G).max())
+    if 2 * degree * ratio > RESOLVED:
+        raise UserError(
+            f"G's largest degree ({degree:g}) times invariance / variance ({ratio:g}) is beyond float64: expected at "
+            f"most {RESOLVED / 2:g}; scale G or the invariance weight down"
+        )
 
 
 def vicreg(
@@ -71,6 +90,7 @@ def vicreg(
     k = validate.dimension(k, n)
     alpha, gamma = validate.positive(variance, "variance"), validate.non_negative(invariance, "invariance")
     scale = validate.covariance_divisor(divisor, n)
+    _resolved(matrix, gamma / alpha)
     values = np.full(k, np.inf)
     vectors = np.zeros((n, k))
     directions: Array | None = None

@@ -15,6 +15,9 @@ from spectral_ssl.errors import UserError
 SYMMETRY_TOLERANCE = 1e-12
 """Largest |w - w^T| that is taken for rounding, relative to the largest weight."""
 
+SMALLEST, LARGEST = 1e-140, 1e140
+"""Of the largest weight: sums of squares neither overflow nor vanish."""
+
 Graph = Any
 """(N, N) weights: anything numpy makes an array of, or a scipy sparse array or matrix."""
 
@@ -23,11 +26,14 @@ Matrix = Any
 
 
 def relation_graph(G: Graph) -> Matrix:
-    """A symmetric, non-negative, finite (N, N) float64 matrix of zero diagonal."""
+    """A symmetric, non-negative, finite (N, N) float64 matrix of zero diagonal, neither huge nor tiny."""
     try:
-        return check_relation_graph(G)
+        _real(G, "G")
+        matrix = check_relation_graph(G)
     except (TypeError, ValueError):
         raise UserError("G is not numeric: pass an (N, N) array or scipy sparse matrix") from None
+    _moderate(matrix, "G")
+    return matrix
 
 
 def augmentation_weights(w: Graph) -> Matrix:
@@ -35,6 +41,7 @@ def augmentation_weights(w: Graph) -> Matrix:
     expected.
     """
     try:
+        _real(w, "w")
         matrix: Matrix = (
             sp.csr_array(w, dtype=np.float64) if sp.issparse(w) else np.asarray(w, dtype=np.float64)
         )
@@ -55,6 +62,7 @@ def augmentation_weights(w: Graph) -> Matrix:
         raise UserError(
             f"w is not symmetric (largest |w - w^T| is {gap:g}): pass (w + w.T) / 2 if that is meant"
         )
+    _moderate(matrix, "w")
     isolated = np.flatnonzero(degrees(matrix) == 0)
     if isolated.size:
         shown = ", ".join(map(str, isolated[:5])) + (", ..." if isolated.size > 5 else "")
@@ -62,6 +70,21 @@ def augmentation_weights(w: Graph) -> Matrix:
             f"w has {isolated.size} nodes of degree 0 ({shown}): drop them from w before the call"
         )
     return matrix
+
+
+def _real(values: Any, name: str) -> None:
+    if np.iscomplexobj(values):
+        raise UserError(f"{name} is complex: expected real numbers; pass {name}.real if that is meant")
+
+
+def _moderate(matrix: Matrix, name: str) -> None:
+    entries = matrix.data if sp.issparse(matrix) else matrix
+    largest = float(entries.max(initial=0.0))
+    if largest and not SMALLEST <= largest <= LARGEST:
+        raise UserError(
+            f"{name}'s largest weight is {largest:g}: expected between {SMALLEST:g} and {LARGEST:g}, whose squares "
+            f"float64 can add up; divide {name} by it"
+        )
 
 
 def dimension(k: int, most: int, what: str = "the N samples") -> int:
@@ -87,6 +110,7 @@ def _rows(values: ArrayLike, n: int, name: str, width: str) -> Array:
     if sp.issparse(values):
         raise UserError(f"{name} is a scipy sparse matrix: expected a dense one; pass {name}.toarray()")
     try:
+        _real(values, name)
         array = np.asarray(values, dtype=np.float64)
     except (TypeError, ValueError):
         raise UserError(f"{name} is not numeric: pass an (N, {width}) array") from None
@@ -101,18 +125,21 @@ def _rows(values: ArrayLike, n: int, name: str, width: str) -> Array:
     return array
 
 
+def number(value: float, name: str, least: float, *, what: str) -> float:
+    """A finite number of at least `least`, described by `what` where it is refused."""
+    if not isinstance(value, (int, float, np.number)) or not np.isfinite(value) or not value >= least:
+        raise UserError(f"{name} is {value!r}: expected {what}")
+    return float(value)
+
+
 def positive(value: float, name: str) -> float:
     """A finite number above zero."""
-    if not np.isfinite(value) or value <= 0:
-        raise UserError(f"{name} is {value!r}: expected a finite number above 0")
-    return float(value)
+    return number(value, name, np.finfo(float).tiny, what="a finite number above 0")
 
 
 def non_negative(value: float, name: str) -> float:
     """A finite number, zero allowed."""
-    if not np.isfinite(value) or value < 0:
-        raise UserError(f"{name} is {value!r}: expected a finite number, 0 or more")
-    return float(value)
+    return number(value, name, 0.0, what="a finite number, 0 or more")
 
 
 def covariance_divisor(divisor: str, n: int) -> float:

@@ -50,7 +50,8 @@ class Outcome:
     """What one check measured: all numbers are compared with the check's `expected` and `tolerance`.
 
     measured: the statement, at its worst instance.
-    controls: each negative control, at the instance where it comes closest to passing. Empty: there is none.
+    controls: each negative control: at the instance where it comes closest to passing, or, where violations are
+        counted, how many instances violate. Empty: there is none.
     printed: the form that the paper prints, where this project corrects it; None where the paper is right.
     """
 
@@ -83,6 +84,10 @@ class Check:
     def passes(self, value: float) -> bool:
         """Whether a measured number is the expected one within tolerance; never for NaN."""
         return bool(abs(value - self.expected) <= self.tolerance)
+
+    def refutes(self, value: float) -> bool:
+        """Whether a control, or a printed form, was measured and failed: NaN says nothing, and so is no failure."""
+        return not np.isnan(value) and not self.passes(value)
 
 
 @dataclass(frozen=True)
@@ -236,10 +241,10 @@ def evaluate(one: Check, *, instances: int | None = None, seed: int = 0) -> Chec
     seconds = time.perf_counter() - started
     verdict: Verdict = "fails"
     if one.passes(outcome.measured):
-        verdict = "holds" if outcome.printed is None or one.passes(outcome.printed) else "differs"
+        verdict = "differs" if outcome.printed is not None and one.refutes(outcome.printed) else "holds"
     control: ControlVerdict = "none"
     if outcome.controls:
-        control = "holds" if any(one.passes(value) for value in outcome.controls.values()) else "fails"
+        control = "fails" if all(one.refutes(value) for value in outcome.controls.values()) else "holds"
     detail: dict[str, float | int | str] = {f"control: {name}": v for name, v in outcome.controls.items()}
     if outcome.printed is not None:
         detail["printed form"] = outcome.printed

@@ -38,6 +38,7 @@ class Optimum:
         self.gap, self.angle = Worst(), Worst()
         self.starts: dict[str, int] = defaultdict(int)
         self.reached: dict[str, int] = defaultdict(int)
+        self.seen = self.tied = 0
 
     def see(
         self,
@@ -59,6 +60,7 @@ class Optimum:
         gap, angle = disagreement(result, best, scale, centre=centre)
         self.gap.see(family, gap, itself)
         self.angle.see(family, 0.0 if tied else angle)
+        self.seen, self.tied = self.seen + 1, self.tied + int(tied)
         for name, losses in best.losses.items():
             self.starts[name] += len(losses)
             self.reached[name] += sum(loss - best.loss <= REACHED * scale for loss in losses)
@@ -69,9 +71,10 @@ class Optimum:
         return max(self.gap.value, self.angle.value)
 
     def detail(self) -> dict[str, float]:
-        """Loss gap, principal angle, the share of each optimiser's starts that reached it, the worst by family."""
+        """Loss gap, principal angle, the shares of starts that reached it and of ties, the worst by family."""
         found = {"loss gap": self.gap.value, "principal angle": self.angle.value}
         found |= {f"reached by {name}": self.reached[name] / count for name, count in self.starts.items()}
+        found["share of instances compared by loss alone"] = self.tied / max(self.seen, 1)
         families = self.gap.by_family
         worst = {name: max(families[name], self.angle.by_family[name]) for name in families}
         return found | {f"family {name}": value for name, value in worst.items()}

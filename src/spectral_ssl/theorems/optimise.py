@@ -53,11 +53,13 @@ def minimise(
     *,
     restarts: int = RESTARTS,
     scale: float = 1.0,
+    same: Callable[[Array], Array] = lambda point: point,
 ) -> Best:
     """Minimise from Gaussian starts of standard deviation `scale`, to a gradient of about 1e-9.
 
     `restarts` starts of the quasi-Newton method and half as many, at least one, of each other optimiser, every
-    one from a start of its own.
+    one from a start of its own. `same`: a better conditioned point of the same value, for objectives that an
+    optimiser may follow to where rounding is all of them.
     """
 
     def flat(vector: Array) -> tuple[float, Array]:
@@ -76,8 +78,8 @@ def minimise(
                     # A line search at the limit of float64 warns; the comparison of ends says whether it mattered.
                     warnings.simplefilter("ignore", RuntimeWarning)
                     end = scipy.optimize.minimize(flat, start, jac=True, method=method, options=options)
-                start = end.x
-            mine.append((float(end.fun), end.x.reshape(shape)))
+                start = same(end.x.reshape(shape)).ravel()
+            mine.append((flat(start)[0], start.reshape(shape)))
         losses[name] = tuple(loss for loss, _ in mine)
         ends += mine
     best = min(ends, key=lambda end: end[0])

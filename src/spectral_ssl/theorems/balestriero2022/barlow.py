@@ -99,6 +99,11 @@ def objective(left: Array, right: Array, alpha: float, *, whiten: bool) -> Objec
     return at
 
 
+def orthonormal(W: Array) -> Array:
+    """The same whitened rows, by the same Cholesky factor up to signs, from weights that are not nearly dependent."""
+    return np.asarray(np.linalg.qr(W)[0])
+
+
 def _whitened(second: Array, moment: Array) -> Pull:
     """L^-1 M L^-T for S = L L^T, and what turns a (symmetric) slope in it into slopes in S and M."""
     inverse = np.linalg.inv(np.linalg.cholesky(second))
@@ -131,8 +136,8 @@ def _distinct(rng: np.random.Generator) -> tuple[Array, Array, Array]:
     while True:
         _, G, X = next(linear(rng, 1))
         features = _centred_basis(G, X)
-        rho = _correlations(G, features)
-        if separated(rho, 1, 0.1) and separated(rho, 2, 0.1):
+        rho = pair_correlations(G, features)
+        if separated(rho, 1, 0.1) and separated(rho, 2, 0.1) and loosens(rho):
             return G, features, rho
 
 
@@ -142,22 +147,35 @@ def _centred_basis(G: Array, X: Array) -> Array:
     return cf.span(X - degree @ X / degree.sum(), 1e-10) * np.sqrt(len(X))
 
 
-def _correlations(G: Array, X: Array) -> Array:
+def pair_correlations(G: Array, X: Array) -> Array:
     """All rho of X^T G X w = rho X^T D X w, largest first."""
     second = X.T @ (G.sum(axis=1)[:, None] * X)
     return np.asarray(scipy.linalg.eigh(X.T @ G @ X, second, eigvals_only=True)[::-1])
+
+
+SUM = 0.1
+"""How far rho_1 + rho_2 must be from 1 where column normalisation is to get below the whitened loss."""
+
+
+def loosens(rho: Array) -> bool:
+    """Whether columns normalised only get clearly below the whitened loss, alpha = 1, K = 2.
+
+    At z_1 = u_1 + a u_2, z_2 = u_2 + b u_1, both normalised, the loss changes by 2 (p + q) a^2 + 2 (p - q) b^2 + 4
+    p a b with p = rho_1 rho_2, q = (rho_1 - rho_2) (1 - rho_1 - rho_2): of determinant -4 q^2, a saddle unless q = 0.
+    """
+    return bool(abs(1 - rho[0] - rho[1]) > SUM)
 
 
 def loose(G: Array, features: Array, k: int, rng: np.random.Generator) -> float:
     """How far, over K, optimisers get below the least whitened loss with columns normalised only, alpha = 1."""
     left, right = pair_rows(G, features)
     best = minimise(objective(left, right, 1.0, whiten=False), (features.shape[1], k), rng, restarts=2)
-    return (float(((1 - _correlations(G, features)[:k]) ** 2).sum()) - best.loss) / k
+    return (float(((1 - pair_correlations(G, features)[:k]) ** 2).sum()) - best.loss) / k
 
 
 def _diagonal_only(G: Array, features: Array) -> float:
     """The loss at the optimum with C_kk^2 for C_kl^2 in the off-diagonal sum, over the loss, K = 2, alpha = 1."""
-    rho = _correlations(G, features)[:2]
+    rho = pair_correlations(G, features)[:2]
     return float((((1 - rho) ** 2).sum() + (rho**2).sum()) / ((1 - rho) ** 2).sum())
 
 
@@ -179,22 +197,23 @@ def barlow_cca(rng: np.random.Generator, instances: int) -> Outcome:
     correlation analysis ranks |rho| instead: the same subspace exactly when |rho_min| < rho_K, which is
     checked by the singular vectors of the whitened cross-moment matrix.
 
-    Measured: the larger of loss gap (over K) and largest principal angle, alpha 1 or 3, against random restarts of
-    three optimisers, on all families, X being pixels for those of real images, K up to D; the loss alone where
-    rho ties at the cut. Control: with column normalisation only (alpha = 1, distinct rho, K = 2) optimisers get
-    below that loss; the smallest gap. `detail` has the loss at the optimum with C_kk^2 in the off-diagonal sum,
-    as misprinted for C_kl^2, over the loss, in the mean: 1 if they were the same.
+    Measured: the larger of loss gap (over K) and largest principal angle, alpha 1 or 3, against random restarts
+    of three optimisers, on all families, X being pixels for those of real images, K up to D; the loss alone
+    where rho ties at the cut. Control: with column normalisation only (alpha = 1, K = 2, rho_1 and rho_2
+    distinct and their sum not 1, see `loosens`) optimisers get below that loss; the smallest gap. `detail` has
+    the loss at the optimum with C_kk^2 in the off-diagonal sum, as misprinted for C_kl^2, over the loss, in the
+    mean: 1 if they were the same.
     """
     found, agreeing, gaps, misprints = Optimum(), 0, [], []
     for index, (family, G, X) in enumerate(linear(rng, instances)):
         if index >= len(ORDER):  # features smooth along the edges have no strong negative correlation
             X = smooth(G, _centred_basis(G, X)[:, :4])
         features = _centred_basis(G, X)
-        rho, d = _correlations(G, features), features.shape[1]
+        rho, d = pair_correlations(G, features), features.shape[1]
         k, alpha = int(rng.integers(1, min(d, 5) + 1)), float(rng.choice([1.0, 3.0]))
         left, right = pair_rows(G, features)
         result, ties = cf.barlow_twins(G, k, alpha, X), tied(rho, k)
-        best = minimise(objective(left, right, alpha, whiten=True), (d, k), rng, restarts=2)
+        best = minimise(objective(left, right, alpha, whiten=True), (d, k), rng, restarts=2, same=orthonormal)
         best = Best(best.loss, features @ best.point, best.spread, best.losses)
         degree = G.sum(axis=1)
         centred = result.embedding - degree @ result.embedding / degree.sum()

@@ -177,6 +177,7 @@ def tied(values: NDArray[np.floating[Any]], k: int, end: float | None = None) ->
         size = max(float(np.abs(values).max()), abs(end))
         if bool((np.abs(values[:k] - end) < NEAR * size).any()):
             return True
-        if k > (values > end).sum():
-            return False
+        above = int((values > end).sum())
+        if k > above:
+            return above == 0  # the optimum is 0, which has no subspace
     return not separated(values.astype(np.float64), k, NEAR)

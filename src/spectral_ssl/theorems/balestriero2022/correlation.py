@@ -6,10 +6,18 @@ from dataclasses import replace
 
 import numpy as np
 import scipy.linalg
+from numpy.typing import NDArray
 from sklearn.cross_decomposition import CCA
 
 from spectral_ssl import closed_form as cf
-from spectral_ssl.theorems.balestriero2022.barlow import loose, objective, pair_rows
+from spectral_ssl.theorems.balestriero2022.barlow import (
+    loose,
+    loosens,
+    objective,
+    orthonormal,
+    pair_correlations,
+    pair_rows,
+)
 from spectral_ssl.theorems.balestriero2022.cases import (
     class_graph,
     discriminant_axes,
@@ -49,7 +57,7 @@ def _two_headed_instance(rng: np.random.Generator) -> tuple[Array, Array]:
         x /= x.std(axis=0)
         rho, _ = _gram_correlations(G, (1 + x @ x.T) ** 2)
         distinct = len(rho) == 5 and separated(rho, 1, 0.1) and separated(rho, 2, 0.1)
-        if distinct and abs(rho[-1]) < rho[1] - 0.05:
+        if distinct and loosens(rho) and abs(rho[-1]) < rho[1] - 0.05:
             return G, x
 
 
@@ -90,7 +98,8 @@ def barlow_kernel_cca(rng: np.random.Generator, instances: int) -> Outcome:
     matrix; and, on 0/1 graphs where |rho_min| < rho_K, as the two-headed form needs, scikit-learn's CCA on
     explicit features of the pairs' rows, K = 2 (its centring is unweighted, hence 0/1). The loss alone where rho
     ties at the cut. Controls, on those 0/1 graphs: the loss of the linear network on x; the smallest gap by which
-    optimisers with column normalisation only (alpha = 1) get below the least whitened loss.
+    optimisers with column normalisation only (alpha = 1, rho_1 + rho_2 not 1, see `barlow.loosens`) get below the
+    least whitened loss.
     """
     found, theirs, linear, below = Optimum(), 0.0, np.inf, []
     for index, (family, G, x) in enumerate(planar(rng, instances)):
@@ -101,7 +110,7 @@ def barlow_kernel_cca(rng: np.random.Generator, instances: int) -> Outcome:
         correlations, dual = _gram_correlations(G, kernel)
         ties = tied(correlations, k)
         left, right = pair_rows(G, features)
-        best = minimise(objective(left, right, alpha, whiten=True), (5, k), rng, restarts=2)
+        best = minimise(objective(left, right, alpha, whiten=True), (5, k), rng, restarts=2, same=orthonormal)
         best = Best(best.loss, features @ best.point, best.spread, best.losses)
         itself = abs(float(((1 - correlations[:k]) ** 2).sum()) - result.loss) / k
         result = replace(result, embedding=centred)
@@ -135,6 +144,21 @@ def _weights(X: Array, k: int, G: Array) -> Array:
 
 SMALLEST = (np.array([[0.0, 1.0], [2.0, 1.0], [0.0, 0.0], [1.0, 0.0], [0.0, 3.0]]), np.array([0, 0, 1, 1, 1]))
 """Five points of two classes for which the zero diagonal turns the discriminant direction."""
+
+
+def _unbalanced(rng: np.random.Generator, classes: int) -> tuple[Array, NDArray[np.int64]]:
+    """Gaussian classes (n, 5) of unequal sizes and covariances, and labels (n,), such that `loosens` allows them."""
+    while True:
+        sizes = [int(size) for size in rng.permutation([8, 25, 12, 17])[:classes]]
+        X, labels = gaussian_classes(rng, sizes, 5, 1.0)
+        if loosens(pair_correlations(*_pairs(X, labels))):
+            return X, labels
+
+
+def _pairs(X: Array, labels: NDArray[np.int64]) -> tuple[Array, Array]:
+    """G of the labels, each sample paired with itself, and an orthonormal basis of the features, at variance 1."""
+    graph = class_graph(labels, by_size=True, own=True)
+    return graph, cf.span(X - X.mean(axis=0)) * np.sqrt(len(X))
 
 
 @check(
@@ -184,7 +208,13 @@ def barlow_lda(rng: np.random.Generator, instances: int) -> Outcome:
         G, k = class_graph(labels, by_size=True, own=not balanced), int(rng.integers(1, classes))
         features = cf.span(X - X.mean(axis=0), 1e-10) * np.sqrt(len(X))
         left, right = pair_rows(G, features)
-        best = minimise(objective(left, right, 1.0, whiten=True), (features.shape[1], k), rng, restarts=1)
+        best = minimise(
+            objective(left, right, 1.0, whiten=True),
+            (features.shape[1], k),
+            rng,
+            restarts=1,
+            same=orthonormal,
+        )
         best = Best(best.loss, features @ best.point, best.spread, best.losses)
         rho = scipy.linalg.eigh(left.T @ right, left.T @ left, eigvals_only=True)[::-1]
         ties, weights = tied(rho, k), _weights(X, k, G)
@@ -193,16 +223,14 @@ def barlow_lda(rng: np.random.Generator, instances: int) -> Outcome:
         if not ties:
             theirs.see(family, cf.largest_angle(weights, discriminant_axes(X, labels, k)))
 
-        sizes = [int(size) for size in rng.permutation([8, 25, 12, 17])[:classes]]
-        X, labels = gaussian_classes(rng, sizes, 5, 1.0)
+        X, labels = _unbalanced(rng, classes)
         axes, k = discriminant_axes(X, labels, classes - 1), classes - 1
         zero = _weights(X, k, class_graph(labels, by_size=True))
         printed = min(printed, cf.largest_angle(zero, axes))
         ones = _weights(X, k, class_graph(labels, by_size=False, own=True))
         control = min(control, cf.largest_angle(ones, axes))
-        features = cf.span(X - X.mean(axis=0)) * np.sqrt(len(X))
         if index % 3 == 0:
-            below.append(loose(class_graph(labels, by_size=True, own=True), features, k, rng))
+            below.append(loose(*_pairs(X, labels), k, rng))
     X, labels = SMALLEST
     smallest = cf.largest_angle(
         _weights(X, 1, class_graph(labels, by_size=True)), discriminant_axes(X, labels, 1)

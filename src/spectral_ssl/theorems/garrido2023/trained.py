@@ -17,7 +17,7 @@ from spectral_ssl.theorems.search import climb
 SIZES = ((7, 2), (5, 4), (8, 4), (12, 3), (12, 8), (20, 8))
 """Samples N and dimensions M of the vectors: a polygon, a simplex, a cross-polytope, and N between and above."""
 
-STARTS, STEPS = 3, 500
+STARTS, STEPS = 5, 500
 
 INPUTS, HIDDEN, JITTER = 16, 32, 0.1
 """Of the network: numbers an input has, width, and the standard deviation between an input's two views."""

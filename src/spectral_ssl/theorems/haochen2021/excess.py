@@ -144,13 +144,14 @@ def theorem_4_1_excess(rng: np.random.Generator, instances: int) -> Outcome:
     """For f(x) = W^T phi(x), ||W||_F <= b, ||phi(x)|| <= 1: E L(f_hat) - min L <= 2 (2 b^2 s_1 + sqrt(2) b^4
     s_2) / sqrt(n).
 
-    Theorem 4.1 in the excess loss, for two classes of bounded f, with constants: f_hat minimises the empirical loss
-    over n images drawn independently, augmentations in expectation, L is the population's. s_1^2 is the
-    variance of m m^T, m = E[phi | image], and s_2^2 that of S x S' (Kronecker), S = E[phi phi^T | image], S' that of
-    another image; both at most 1, so that the bound knows no dimension. Proof: the excess is at most twice the
-    largest |L_n - L|. With M = W W^T of norm at most b^2, L_n - L = -2 <mean m m^T - E m m^T, M> + <mean over i != j
-    of S_i x S_j - E S x E S, M x M>, at most 2 b^2 and b^4 times the norms of the two deviations; the first's mean
-    square is s_1^2 / n, the second's, a U-statistic's of order 2, at most 2 s_2^2 / n (Hoeffding 1948).
+    Theorem 4.1 in the excess loss, for two classes of bounded f, with constants: f_hat minimises the empirical
+    loss over n images drawn independently, augmentations in expectation, L is the population's. s_1^2 is the
+    variance of m m^T, m = E[phi | image], and s_2^2 that of S x S' (Kronecker), S = E[phi phi^T | image], S'
+    that of another image; both at most 1, so that the bound knows no dimension (and is loose, by two orders of
+    magnitude here). Proof: the excess is at most twice the largest |L_n - L|. With M = W W^T of norm at most
+    b^2, L_n - L = -2 <mean m m^T - E m m^T, M> + <mean over i != j of S_i x S_j - E S x E S, M x M>, at most 2
+    b^2 and b^4 times the norms of the two deviations; the first's mean square is s_1^2 / n, the second's, a
+    U-statistic's of order 2, at most 2 s_2^2 / n (Hoeffding 1948).
 
     What happens is better: n^-1, as for any minimiser in finite dimension whose loss has a curvature in all
     directions but the rotations of f. The classes: every f on 12 nodes that 40 images share (phi one-hot), and

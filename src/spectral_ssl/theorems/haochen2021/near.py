@@ -107,10 +107,10 @@ def theorem_4_2(rng: np.random.Generator, instances: int) -> Outcome:
     (eps / gap), and a wrong argmax costs at least 1/2.
 
     Measured: violations of either, over noisy minimisers and ones turned towards v_{k+1}, on graphs of every
-    family of tasks; and by a search over F, then over F and the kernel of 12 images on 8 nodes.
-    The first bound is attained: v_{k+1} in place of v_k makes both sides gamma_k^2 - gamma_{k+1}^2. Control:
-    two copies of one graph, so that gamma_k = gamma_{k+1}: F with v_{k+1} in place of v_k has eps = 0, and
-    "||(I - P_F) v_k||^2 <= eps / gamma_k^2" fails.
+    family of tasks; and by a search over F, then over F and the kernel of 12 images on 8 nodes. The first bound
+    is attained: v_{k+1} in place of v_k makes both sides gamma_k^2 - gamma_{k+1}^2. The probe's is loose, by a
+    factor of six or more here. Control: two copies of one graph, so that gamma_k = gamma_{k+1}: F with v_{k+1}
+    in place of v_k has eps = 0, and "||(I - P_F) v_k||^2 <= eps / gamma_k^2" fails.
     """
     violations, control, first, second = 0, 0, Worst(), Worst()
     real: dict[str, tuple[float, float]] = {}
