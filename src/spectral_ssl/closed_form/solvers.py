@@ -52,7 +52,6 @@ LAST_RESORT = 6000
 RESIDUAL = 1e-10
 """Largest ||M v - lambda v|| of a unit v that passes, relative to a bound of ||M||."""
 
-
 INVERSE_RESIDUAL = 1e-8
 """The same of the inverse, relative to its eigenvalue: tiny eigenvalues need more than `RESIDUAL` says."""
 
@@ -90,7 +89,6 @@ class Problem:
 
 
 Pairs = tuple[Array, Array]
-Solver = Callable[[Problem, int], Pairs]
 
 
 def solve(problem: Problem, k: int) -> tuple[Array, Array, str]:
@@ -149,8 +147,8 @@ def reordered(problem: Problem) -> tuple[Problem, NDArray[np.intp]]:
 def factorises(problem: Problem) -> bool:
     """Whether the envelope of a reordered problem, below the diagonal, is small enough to factorise in."""
     # Rows without entries do not occur: the matrix is irreducible and has more than one row.
-    first = problem.matrix.indices[problem.matrix.indptr[:-1]]
-    widths = np.maximum(np.arange(problem.size) - first, 0).astype(np.float64)
+    widths = np.arange(problem.size) - problem.matrix.indices[problem.matrix.indptr[:-1]]
+    widths = np.maximum(widths, 0).astype(np.float64)
     return bool(widths.mean() <= ENVELOPE_LIMIT and widths @ widths <= FACTORISATION_LIMIT)
 
 
@@ -166,8 +164,7 @@ def verified(problem: Problem, values: Array, vectors: Array) -> bool:
 
 def dense(problem: Problem, k: int) -> Pairs:
     """LAPACK on the whole matrix."""
-    matrix = problem.matrix
-    array = np.array(matrix.toarray() if sp.issparse(matrix) else matrix)
+    array = np.array(problem.matrix.toarray() if sp.issparse(problem.matrix) else problem.matrix)
     if problem.null is not None:  # to the far end
         array += 2 * problem.norm * np.outer(problem.null, problem.null)
     return lapack(array, 0, k)
@@ -187,7 +184,7 @@ def lapack(A: Array, first: int, last: int, B: Array | None = None) -> Pairs:
 
 def shift_invert(problem: Problem, k: int) -> Pairs:
     """Lanczos on the inverse of M - shift, or on the pseudo-inverse of a singular M."""
-    shift, apply = (0.0, _pseudo_inverse(problem)) if problem.null is not None else _shifted(problem, k)
+    shift, apply = _shifted(problem, k) if problem.null is None else (0.0, _pseudo_inverse(problem))
     inverse, vectors = top_pairs(apply, problem.size, k)
     if inverse_residual(apply, inverse, vectors) > INVERSE_RESIDUAL:
         raise NotConverged
@@ -294,7 +291,7 @@ def _rayleigh(problem: Problem, basis: Array) -> Pairs:
     return values, basis @ rotation
 
 
-SOLVERS: dict[str, Solver] = {
+SOLVERS: dict[str, Callable[[Problem, int], Pairs]] = {
     "dense": dense,
     "shift-invert": shift_invert,
     "lanczos": lanczos,
