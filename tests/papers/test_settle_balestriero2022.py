@@ -170,3 +170,10 @@ def test_claims_on_samples_say_so_where_there_are_none(fill: Fill) -> None:
     assert table.samples is None or table.samples.empty
     claim = read("balestriero2022/claims.yaml")["advice/linear-misaligned-vicreg-over-simclr"]
     assert decide(Evidence(context, "balestriero2022", frame, {}), claim)["verdict"] == "not run at this tier"
+
+
+def test_fewer_images_than_dimensions_leave_as_many_as_their_rank() -> None:
+    rng = np.random.default_rng(0)
+    x, labels = rng.standard_normal((20, module.COMPONENTS)), np.repeat([0, 1], 10)
+    found = module.solutions(labels_graph(labels), x)
+    assert {weights.shape for weights in found.values()} == {(module.COMPONENTS, 19)}

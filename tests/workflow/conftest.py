@@ -34,7 +34,7 @@ levels:
   relation: ["factor:shape", "factor:colour"], graph_invariance: [1, 25]}
 views: {images: 12, views: 2}
 probes: {names: [few1], draws: 2, metric: few1}
-theorems: {instances: null, seed: 0}
+theorems: {instances: 3, seed: 0}
 jobs: {threads: 1}
 recipes:
   simsiam: {optimiser: {name: adamw, learning_rate: 1.0e+30, weight_decay: 0, warmup_epochs: 0}}

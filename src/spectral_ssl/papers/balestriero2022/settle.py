@@ -171,8 +171,9 @@ def relation_graph(dataset: Dataset, rows: NDArray[np.intp], spec: str, rng: np.
 
 
 def solutions(graph: Any, x: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
-    """Weights (D, K) of the optimal linear network of each setting, on features x (N, D)."""
-    k, degree = min(DIMENSION, x.shape[1]), float(graph.sum()) / len(x)
+    """Weights (D, K) of the optimal linear network of each setting, on features x (N, D), K at most their rank."""
+    rank = int(np.linalg.matrix_rank(x - x.mean(axis=0)))
+    k, degree = min(DIMENSION, rank), float(graph.sum()) / len(x)
     found = {name: cf.vicreg(graph, k, invariance=gamma / degree, X=x) for name, gamma in INVARIANCE.items()}
     found |= {"SimCLR": cf.simclr(graph, k, X=x), "Barlow Twins": cf.barlow_twins(graph, k, X=x)}
     return {name: result.weights for name, result in found.items() if result.weights is not None}
