@@ -20,7 +20,6 @@ from spectral_ssl.theorems.balestriero2022 import (
     vicreg,
 )
 from spectral_ssl.theorems.instances import relation_graph
-from spectral_ssl.theorems.optimise import from_torch
 
 
 def by_torch(left: np.ndarray, right: np.ndarray, alpha: float, *, whiten: bool) -> Callable:
@@ -38,7 +37,13 @@ def by_torch(left: np.ndarray, right: np.ndarray, alpha: float, *, whiten: bool)
         diagonal = C.diagonal()
         return (1 - diagonal).square().sum() + alpha * (C.square().sum() - diagonal.square().sum())
 
-    return from_torch(loss)
+    def at(point: np.ndarray) -> tuple[float, np.ndarray]:
+        variable = torch.from_numpy(point.copy()).requires_grad_()
+        value = loss(variable)
+        (gradient,) = torch.autograd.grad(value, variable)
+        return float(value.detach()), gradient.numpy()
+
+    return at
 
 
 @pytest.mark.parametrize("whiten", [True, False])

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import scipy.optimize
-import torch
 from numpy.typing import NDArray
 
 from spectral_ssl.closed_form.result import Result
@@ -97,15 +96,3 @@ def disagreement(result: Result, best: Best, scale: float, *, centre: bool) -> t
     if centre:
         first, second = first - first.mean(axis=0), second - second.mean(axis=0)
     return loss_gap(result.loss, best, scale), largest_angle(first, second, 1e-4)
-
-
-def from_torch(function: Callable[[torch.Tensor], torch.Tensor]) -> Objective:
-    """An objective whose gradient is automatic; `function` maps a float64 matrix to a scalar."""
-
-    def at(point: Array) -> tuple[float, Array]:
-        variable = torch.from_numpy(point.copy()).requires_grad_()
-        value = function(variable)
-        (gradient,) = torch.autograd.grad(value, variable)
-        return float(value.detach()), gradient.numpy()
-
-    return at

@@ -10,18 +10,10 @@ from spectral_ssl.data.graph import normalised_adjacency
 from spectral_ssl.theorems.families import Task
 from spectral_ssl.theorems.instances import Array
 
-FLOOR = 1e-4
-"""Probabilities below this start at it: a softmax cannot leave an entry that is zero."""
-
 
 def kernel_of(logits: Array) -> Array:
     """p (images, nodes), each row the softmax of a row of logits."""
     return np.asarray(scipy.special.softmax(logits, axis=1))
-
-
-def logits_of(p: Array) -> Array:
-    """Logits (images, nodes) of a kernel, probabilities of zero raised to `FLOOR`."""
-    return np.log(np.maximum(p, FLOOR))
 
 
 def task_of(logits: Array, labels: NDArray[np.int64]) -> Task:
