@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from spectral_ssl.errors import UserError
 from spectral_ssl.losses import get_loss
-from spectral_ssl.losses.terms import Terms
+from spectral_ssl.losses.terms import Terms, promote
 from spectral_ssl.methods.options import Option, resolve_options
 from spectral_ssl.models.encoders import get_encoder
 from spectral_ssl.models.heads import get_head
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 class Step:
     """What one forward pass gives: the loss terms, and both views' outputs.
 
-    representations: (B, D), the encoder's output; embeddings: (B, K), the head's; both float32.
+    representations: (B, D), the encoder's output; embeddings: (B, K), the head's; float32 or wider.
     """
 
     terms: Terms
@@ -33,10 +33,27 @@ class Step:
     embeddings: tuple[Tensor, Tensor]
 
 
+# A step as a conversation: it asks for networks' outputs one after the other, and ends in what they give.
+Passes = Generator[tuple[nn.Module, Tensor], Tensor, Step]
+Gather = Callable[..., tuple[Tensor, ...]]
+
+
+def wide(*outputs: Tensor) -> tuple[Tensor, ...]:
+    """Networks' outputs, each in float32 or wider, as losses see them."""
+    return tuple(promote(output)[0] for output in outputs)
+
+
+def alone(*outputs: Tensor) -> tuple[Tensor, ...]:
+    """What one process gathers: its own rows."""
+    return outputs
+
+
 class Method(nn.Module, ABC):
     """Base class. The two views go through the networks separately, each with its own batch-norm statistics
     (as in the papers' code), in `precision` under autocast; losses see float32 or wider.
 
+    gather: maps rows (B, K) of this process to the rows of all, with gradient, before a loss sees them; one process
+    has all of them (`alone`).
     OPTIONS: the names that a run's `options` may have; `self.options` holds a value for each of them.
     LOSS: the loss that the method is defined by; None if it takes any.
     Raises UserError, when built, for an unknown or impossible option and for another loss than LOSS.
@@ -60,24 +77,41 @@ class Method(nn.Module, ABC):
         self.loss = get_loss(run.loss)
         self.hyperparameters: dict[str, Any] = dict(run.hyperparameters)
         self.mixed = run.precision == "bfloat16"
+        self.gather: Gather = alone
 
     def autocast(self, device: torch.device) -> torch.autocast:
         """The trunk's precision; the identity in float32."""
         return torch.autocast(device.type, dtype=torch.bfloat16, enabled=self.mixed)
 
     def represent(self, images: Tensor) -> Tensor:
-        """Images (B, C, H, W) to representations (B, D), float32."""
+        """Images (B, C, H, W) to representations (B, D), float32 or wider."""
         with self.autocast(images.device):
-            return self.encoder(images).float()
+            return wide(self.encoder(images))[0]
 
     def embed(self, images: Tensor) -> Tensor:
-        """Images (B, C, H, W) to embeddings (B, K), the head's output, float32."""
+        """Images (B, C, H, W) to embeddings (B, K), the head's output, float32 or wider."""
         with self.autocast(images.device):
-            return self.head(self.encoder(images)).float()
+            return wide(self.head(self.encoder(images)))[0]
 
     @abstractmethod
+    def passes(self, view1: Tensor, view2: Tensor) -> Passes:
+        """A step on two views, each (B, C, H, W): yields (network, input), is sent the output, returns the `Step`.
+
+        Whoever drives it decides how a network is applied: by itself, as `step` does, or together with the same
+        network of other runs.
+        """
+
     def step(self, view1: Tensor, view2: Tensor) -> Step:
         """The loss terms of a batch of two views, each (B, C, H, W)."""
+        passes = self.passes(view1, view2)
+        with self.autocast(view1.device):
+            network, images = next(passes)
+            while True:
+                try:
+                    network, images = passes.send(network(images))
+                except StopIteration as end:
+                    step: Step = end.value
+                    return step
 
     def update(self, progress: float) -> None:
         """What follows an optimiser's step, without gradient, such as moving a momentum target.

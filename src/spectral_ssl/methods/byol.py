@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from spectral_ssl.losses.terms import Terms
-from spectral_ssl.methods.base import Method, Step
+from spectral_ssl.methods.base import Method, Passes, Step, wide
 from spectral_ssl.methods.momentum import MomentumTarget, momentum_options
 from spectral_ssl.methods.options import Option
 from spectral_ssl.models.heads import get_head
@@ -44,16 +44,20 @@ class BYOL(Method):
             final_momentum=self.options["final_momentum"],
         )
 
-    def step(self, view1: Tensor, view2: Tensor) -> Step:
+    def passes(self, view1: Tensor, view2: Tensor) -> Passes:
         """The symmetrised loss; representations and embeddings are the online network's."""
-        with self.autocast(view1.device):
-            h1, h2 = self.encoder(view1), self.encoder(view2)
-            z1, z2 = self.head(h1), self.head(h2)
-            p1, p2 = self.predictor(z1), self.predictor(z2)
-            (_, t1), (_, t2) = self.target(view1), self.target(view2)
-        cosines = self.loss(p1.float(), t2.float()).total + self.loss(p2.float(), t1.float()).total
-        terms = Terms({"invariance": 4 + 2 * cosines})
-        return Step(terms, (h1.float(), h2.float()), (z1.float(), z2.float()))
+        h1 = yield self.encoder, view1
+        h2 = yield self.encoder, view2
+        z1 = yield self.head, h1
+        z2 = yield self.head, h2
+        p1 = yield self.predictor, z1
+        p2 = yield self.predictor, z2
+        t1 = yield self.target.head, (yield self.target.encoder, view1)
+        t2 = yield self.target.head, (yield self.target.encoder, view2)
+        h1, h2, z1, z2, p1, p2, t1, t2 = wide(h1, h2, z1, z2, p1, p2, t1, t2)
+        p1, p2, t1, t2 = self.gather(p1, p2, t1, t2)
+        cosines = self.loss(p1, t2).total + self.loss(p2, t1).total
+        return Step(Terms({"invariance": 4 + 2 * cosines}), (h1, h2), (z1, z2))
 
     def update(self, progress: float) -> None:
         """The target follows."""

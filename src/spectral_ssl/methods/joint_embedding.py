@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from spectral_ssl.methods.base import Method, Step
+from spectral_ssl.methods.base import Method, Passes, Step, wide
 
 
 class JointEmbedding(Method):
@@ -13,10 +13,11 @@ class JointEmbedding(Method):
     The method of the spectral contrastive loss, SimCLR, DCL, VICReg and its variants, Barlow Twins and TCR.
     """
 
-    def step(self, view1: Tensor, view2: Tensor) -> Step:
+    def passes(self, view1: Tensor, view2: Tensor) -> Passes:
         """Loss of the two embeddings."""
-        with self.autocast(view1.device):
-            h1, h2 = self.encoder(view1), self.encoder(view2)
-            z1, z2 = self.head(h1), self.head(h2)
-        z1, z2 = z1.float(), z2.float()
-        return Step(self.loss(z1, z2, **self.hyperparameters), (h1.float(), h2.float()), (z1, z2))
+        h1 = yield self.encoder, view1
+        h2 = yield self.encoder, view2
+        z1 = yield self.head, h1
+        z2 = yield self.head, h2
+        h1, h2, z1, z2 = wide(h1, h2, z1, z2)
+        return Step(self.loss(*self.gather(z1, z2), **self.hyperparameters), (h1, h2), (z1, z2))

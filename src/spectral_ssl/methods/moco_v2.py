@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from spectral_ssl.losses.info_nce import info_nce_queue
 from spectral_ssl.losses.terms import Terms
-from spectral_ssl.methods.base import Method, Step
+from spectral_ssl.methods.base import Method, Passes, Step, wide
 from spectral_ssl.methods.momentum import MomentumTarget, momentum_options
 from spectral_ssl.methods.options import Option
 from spectral_ssl.methods.queue import QUEUE, Queue
@@ -54,21 +54,24 @@ class MoCoV2(Method):
             Queue(size, dim, run.batch_size, generator=generator) for _ in range(directions)
         )
 
-    def step(self, view1: Tensor, view2: Tensor) -> Step:
+    def passes(self, view1: Tensor, view2: Tensor) -> Passes:
         """The loss against the queues as they are; then the step's keys enter them."""
-        queries, keys = ((view1, view2), (view2, view1)) if len(self.queues) == 2 else ((view1,), (view2,))
-        with self.autocast(view1.device):
-            representations = [self.encoder(view) for view in queries]
-            online = [(h, self.head(h)) for h in representations]
-            target = [self.target(view) for view in keys]
-        directions = []
+        pairs = ((view1, view2), (view2, view1))[: len(self.queues)]
+        online, target, directions = [], [], []
+        for queries, _ in pairs:
+            h = yield self.encoder, queries
+            online.append(wide(h, (yield self.head, h)))
+        for _, keys in pairs:
+            h = yield self.target.encoder, keys
+            target.append(wide(h, (yield self.target.head, h)))
         for (_, query), (_, key), queue in zip(online, target, self.queues, strict=True):
             assert isinstance(queue, Queue)
+            query, key = self.gather(query, key)
             directions.append(info_nce_queue(query, key, queue.rows, **self.hyperparameters))
             queue.push(key)
         terms = Terms({name: torch.stack([d[name] for d in directions]).mean() for name in directions[0]})
         (h1, z1), (h2, z2) = [*online, *target][:2]  # one of each in one direction, else both online
-        return Step(terms, (h1.float(), h2.float()), (z1.float(), z2.float()))
+        return Step(terms, (h1, h2), (z1, z2))
 
     def update(self, progress: float) -> None:
         """The key network follows."""

@@ -48,12 +48,6 @@ class MomentumTarget(nn.Module):
         self.requires_grad_(False)
         self.range = (momentum, final_momentum)
 
-    @torch.no_grad()
-    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Images (B, C, H, W) to the target's representations (B, D) and embeddings (B, K), without gradient."""
-        representations = self.encoder(images)
-        return representations, self.head(representations)
-
     def momentum(self, progress: float) -> float:
         """end - (end - start) (1 + cos(pi progress)) / 2, with progress in [0, 1]."""
         start, end = self.range

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from spectral_ssl.losses.terms import Terms
-from spectral_ssl.methods.base import Method, Step
+from spectral_ssl.methods.base import Method, Passes, Step, wide
 from spectral_ssl.methods.options import Option
 from spectral_ssl.methods.queue import QUEUE, Queue
 from spectral_ssl.models.heads import get_head
@@ -42,14 +42,18 @@ class NNCLR(Method):
         size = int(self.options["queue"])
         self.queue = Queue(size, self.head.output_dim, run.batch_size, generator=generator)
 
-    def step(self, view1: Tensor, view2: Tensor) -> Step:
+    def passes(self, view1: Tensor, view2: Tensor) -> Passes:
         """The symmetrised loss against the queue as it is; then view 1's projections enter it."""
-        with self.autocast(view1.device):
-            h1, h2 = self.encoder(view1), self.encoder(view2)
-            z1, z2 = self.head(h1), self.head(h2)
-            p1, p2 = self.predictor(z1), self.predictor(z2)
-        first = self.loss(self.queue.nearest(z1), p2.float(), **self.hyperparameters)
-        second = self.loss(self.queue.nearest(z2), p1.float(), **self.hyperparameters)
-        self.queue.push(z1)
+        h1 = yield self.encoder, view1
+        h2 = yield self.encoder, view2
+        z1 = yield self.head, h1
+        z2 = yield self.head, h2
+        p1 = yield self.predictor, z1
+        p2 = yield self.predictor, z2
+        h1, h2, z1, z2, p1, p2 = wide(h1, h2, z1, z2, p1, p2)
+        sought1, sought2, p1, p2 = self.gather(z1.detach(), z2.detach(), p1, p2)
+        first = self.loss(self.queue.nearest(sought1), p2, **self.hyperparameters)
+        second = self.loss(self.queue.nearest(sought2), p1, **self.hyperparameters)
+        self.queue.push(sought1)
         terms = Terms({name: (first[name] + second[name]) / 2 for name in first})
-        return Step(terms, (h1.float(), h2.float()), (z1.float(), z2.float()))
+        return Step(terms, (h1, h2), (z1, z2))

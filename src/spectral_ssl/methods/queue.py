@@ -41,11 +41,11 @@ class Queue(nn.Module):
     @torch.no_grad()
     def push(self, embeddings: Tensor) -> None:
         """Adds the directions of embeddings (B, K), the last row last, and drops the B oldest."""
-        self.rows = torch.cat([self.rows[len(embeddings) :], normalise_rows(embeddings.float())])
+        self.rows = torch.cat([self.rows[len(embeddings) :], normalise_rows(embeddings.to(self.rows.dtype))])
 
     @torch.no_grad()
     def nearest(self, embeddings: Tensor) -> Tensor:
         """For each of embeddings (B, K) the row of the largest cosine with it, (B, K), without gradient."""
         with full_precision(embeddings):
-            cosines = normalise_rows(embeddings.float()) @ self.rows.T
+            cosines = normalise_rows(embeddings.to(self.rows.dtype)) @ self.rows.T
         return self.rows[cosines.argmax(dim=1)]

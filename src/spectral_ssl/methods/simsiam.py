@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from spectral_ssl.losses.terms import Terms
-from spectral_ssl.methods.base import Method, Step
+from spectral_ssl.methods.base import Method, Passes, Step, wide
 from spectral_ssl.methods.options import Option
 from spectral_ssl.models.heads import get_head
 
@@ -34,17 +34,18 @@ class SimSiam(Method):
         super().__init__(run, image_size, channels, generator=generator)
         self.predictor = get_head("predictor", self.head.output_dim, run.embedding_dim, generator=generator)
 
-    def step(self, view1: Tensor, view2: Tensor) -> Step:
+    def passes(self, view1: Tensor, view2: Tensor) -> Passes:
         """The symmetrised loss; the targets carry no gradient."""
-        with self.autocast(view1.device):
-            h1, h2 = self.encoder(view1), self.encoder(view2)
-            z1, z2 = self.head(h1), self.head(h2)
-            p1, p2 = self.predictor(z1), self.predictor(z2)
-        z1, z2 = z1.float(), z2.float()
-        first = self.loss(p1.float(), z2.detach()).total
-        second = self.loss(p2.float(), z1.detach()).total
-        terms = Terms({"invariance": (first + second) / 2})
-        return Step(terms, (h1.float(), h2.float()), (z1, z2))
+        h1 = yield self.encoder, view1
+        h2 = yield self.encoder, view2
+        z1 = yield self.head, h1
+        z2 = yield self.head, h2
+        p1 = yield self.predictor, z1
+        p2 = yield self.predictor, z2
+        h1, h2, z1, z2, p1, p2 = wide(h1, h2, z1, z2, p1, p2)
+        target1, target2, p1, p2 = self.gather(z1.detach(), z2.detach(), p1, p2)
+        terms = Terms({"invariance": (self.loss(p1, target2).total + self.loss(p2, target1).total) / 2})
+        return Step(terms, (h1, h2), (z1, z2))
 
     def constant_rate(self) -> nn.Module | None:
         """The predictor, if the option says so."""
