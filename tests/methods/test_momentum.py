@@ -119,7 +119,7 @@ def test_statistics_are_the_targets_own(online: tuple[nn.Module, nn.Module]) -> 
         representations.var(dim=0, correction=0), target.encoder[1].weight.square(), rtol=1e-3, atol=1e-3
     )
     target.move(encoder, head, 1.0)
-    twin(dark)
+    twin.head(twin.encoder(dark))
     assert set(buffers := dict(target.named_buffers())) == {
         f"encoder.1.{name}" for name in ("running_mean", "running_var", "num_batches_tracked")
     }
