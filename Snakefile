@@ -23,8 +23,12 @@ except UserError as error:
 
 # A shell function that the rules call. Interpreter and tier are no part of a rule's recorded command, so that a
 # moved checkout and an override (`--config seeds=10`) rerun only what `params` say has changed.
-CALL = f'{shlex.quote(sys.executable)} -m spectral_ssl "$@" {targets.arguments}'
-PREFIX = f"set -euo pipefail; export PYTHONPATH={shlex.quote(str(BASE / 'src'))}; spectral_ssl() ( {CALL} ); "
+PYTHON = shlex.quote(sys.executable)
+CALL = f'-m spectral_ssl "$@" {targets.arguments}'
+PREFIX = (
+    f"set -euo pipefail; export PYTHONPATH={shlex.quote(str(BASE / 'src'))}; "
+    f"spectral_ssl() ( {PYTHON} {CALL} ); spectral_ssl_together() ( {PYTHON} {targets.launcher}{CALL} ); "
+)
 shell.prefix(PREFIX.replace("{", "{{").replace("}", "}}"))
 LOGS = f"results/{targets.tier.name}/logs"
 BENCHMARKS = f"results/{targets.tier.name}/benchmarks"

@@ -1,106 +1,185 @@
-"""Views per second of the `simclr` augmentation, beside torchvision's on Pillow images, a process a core.
+"""Views per second and core of the `simclr` augmentation, beside torchvision's transforms and kornia's.
 
-Run from a checkout: `PYTHONPATH=src python benchmarks/views.py`. Both are measured in turns in one run, so
-that whatever else the machine does touches both, and each keeps its best round. Other machines give other
-rates: the ratio is what carries over.
+Run from a checkout: `PYTHONPATH=src python benchmarks/views.py`. kornia is not among the dependencies: `pip install
+kornia` beside them measures its two ways of cropping too; without it its rows say so. torchvision's v2 transforms
+see Pillow images in a DataLoader, a worker process a core; the others a batch of uint8 tensors, on as many threads. All
+take turns in one run, so that whatever else the machine does touches all, and each counts its median round: other
+machines give other rates, the ratios carry over. Writes results/views.csv and .png (pdf, svg).
 """
 
 from __future__ import annotations
 
 import argparse
-import csv
+import statistics
 import time
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
+import warnings
+from collections.abc import Callable
+from importlib import metadata
 from pathlib import Path
 
+import pandas as pd
 import torch
 from PIL import Image
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import v2
 
+from spectral_ssl import __version__
 from spectral_ssl.data.augment.presets import NORMALISATIONS
 from spectral_ssl.data.views import get_augmentation
 
-SIZE = 32
-BATCH = 512
-COLUMNS = ["name", "threads", "image_size", "views_per_second", "ratio_to_torchvision"]
+BATCHES = {32: 512, 96: 128, 224: 32}  # images a batch by their side, px
+MEAN, STD = NORMALISATIONS["cifar10"]
+ROUND = 0.3  # seconds a round lasts at least
+OURS, PILLOW = "spectral_ssl", "torchvision v2, Pillow, DataLoader"
+KORNIA = {f"kornia, {mode} crops": mode for mode in ("slice", "resample")}
+MISSING = "not installed (pip install kornia)"
 
 
-def images() -> torch.Tensor:
+class Pictures(Dataset[Tensor]):
+    """Pillow images, each seen through torchvision's transforms."""
+
+    def __init__(self, pixels: Tensor) -> None:
+        size = pixels.shape[2]
+        self.pictures = [Image.fromarray(image.permute(1, 2, 0).numpy()) for image in pixels]
+        self.transform = v2.Compose(
+            [
+                v2.RandomResizedCrop(size, scale=(0.08, 1.0), interpolation=v2.InterpolationMode.BICUBIC),
+                v2.RandomHorizontalFlip(),
+                v2.RandomApply([v2.ColorJitter(0.8, 0.8, 0.8, 0.2)], p=0.8),
+                v2.RandomGrayscale(0.2),
+                v2.ToImage(),
+                v2.ToDtype(torch.float32, scale=True),
+                v2.Normalize(MEAN, STD),
+            ]
+        )
+
+    def __len__(self) -> int:
+        return len(self.pictures)
+
+    def __getitem__(self, index: int) -> Tensor:
+        view: Tensor = self.transform(self.pictures[index])
+        return view
+
+
+def images(size: int) -> Tensor:
     """A batch of smooth random images, uint8 (N, 3, H, W)."""
-    coarse = torch.rand(BATCH, 3, 4, 4, generator=torch.Generator().manual_seed(0))
-    smooth = torch.nn.functional.interpolate(coarse, size=SIZE, mode="bicubic").clamp(0, 1)
+    coarse = torch.rand(BATCHES[size], 3, 4, 4, generator=torch.Generator().manual_seed(0))
+    smooth = torch.nn.functional.interpolate(coarse, size=size, mode="bicubic").clamp(0, 1)
     return smooth.mul(255).to(torch.uint8)
 
 
-def torchvision_round(_: int = 0) -> float:
-    """Seconds for one batch of views with torchvision v2 on Pillow images, in this process, on one thread."""
-    torch.set_num_threads(1)
-    mean, std = NORMALISATIONS["cifar10"]
-    transform = v2.Compose(
-        [
-            v2.RandomResizedCrop(SIZE, scale=(0.08, 1.0), interpolation=v2.InterpolationMode.BICUBIC),
-            v2.RandomHorizontalFlip(),
-            v2.RandomApply([v2.ColorJitter(0.8, 0.8, 0.8, 0.2)], p=0.8),
-            v2.RandomGrayscale(0.2),
-            v2.ToImage(),
-            v2.ToDtype(torch.float32, scale=True),
-            v2.Normalize(mean, std),
-        ]
-    )
-    pictures = [Image.fromarray(image.permute(1, 2, 0).numpy()) for image in images()]
-    transform(pictures[0])
-    start = time.perf_counter()
-    torch.stack([transform(picture) for picture in pictures])
-    return time.perf_counter() - start
-
-
-def own_round(batch: torch.Tensor, threads: int) -> float:
-    """Seconds for one batch of views with this package."""
-    torch.set_num_threads(threads)
-    augmentation = get_augmentation("simclr", SIZE, 3)
+def own(pixels: Tensor) -> Callable[[], Tensor]:
+    augmentation = get_augmentation("simclr", pixels.shape[2], 3)
     generator = torch.Generator().manual_seed(0)
-    augmentation(batch[:8], generator=generator)
-    start = time.perf_counter()
-    augmentation(batch, generator=generator)
-    return time.perf_counter() - start
+    return lambda: augmentation(pixels, generator=generator)
 
 
-def measure(threads: int, rounds: int) -> list[dict[str, object]]:
-    """Rates on `threads` threads, against as many torchvision processes."""
-    batch = images()
-    best = {"spectral_ssl": 0.0, "torchvision_pil": 0.0}
-    with ProcessPoolExecutor(threads, mp_context=get_context("spawn")) as pool:
-        list(pool.map(torchvision_round, range(threads)))
-        for _ in range(rounds):
-            theirs = sum(BATCH / seconds for seconds in pool.map(torchvision_round, range(threads)))
-            best["torchvision_pil"] = max(best["torchvision_pil"], theirs)
-            best["spectral_ssl"] = max(
-                best["spectral_ssl"], *(BATCH / own_round(batch, threads) for _ in range(5))
-            )
-    return [
-        {
-            "name": name,
-            "threads": threads,
-            "image_size": SIZE,
-            "views_per_second": round(rate),
-            "ratio_to_torchvision": round(rate / best["torchvision_pil"], 2),
-        }
-        for name, rate in best.items()
-    ]
+def pillow(pixels: Tensor, workers: int) -> Callable[[], Tensor]:
+    """An epoch at a time, so that workers have nothing to do while the others are measured."""
+    loader = DataLoader(
+        Pictures(pixels),
+        batch_size=len(pixels) // 4,
+        sampler=[*range(len(pixels))] * (4 * workers),
+        num_workers=workers,
+        persistent_workers=True,
+        multiprocessing_context="spawn",
+    )
+    return lambda: torch.cat([*loader])
+
+
+def kornia(pixels: Tensor, mode: str) -> Callable[[], Tensor]:
+    import kornia.augmentation as k
+
+    size = pixels.shape[2]
+    transform = k.AugmentationSequential(
+        k.RandomResizedCrop((size, size), scale=(0.08, 1.0), resample="bicubic", cropping_mode=mode),
+        k.RandomHorizontalFlip(),
+        k.ColorJitter(0.8, 0.8, 0.8, 0.2, p=0.8),
+        k.RandomGrayscale(p=0.2),
+        k.Normalize(torch.tensor(MEAN), torch.tensor(STD)),
+        data_keys=["input"],
+    )
+    return lambda: transform(pixels.float().div_(255))
+
+
+def rate(batch: Callable[[], Tensor]) -> float:
+    """Views per second of one round."""
+    count, started = 0, time.perf_counter()
+    while time.perf_counter() - started < ROUND:
+        count += len(batch())
+    return count / (time.perf_counter() - started)
+
+
+def measure(size: int, cores: int, rounds: int) -> list[dict[str, object]]:
+    """A row a contender, on that many threads or worker processes."""
+    torch.set_num_threads(cores)
+    pixels = images(size)
+    contenders = {OURS: own(pixels), PILLOW: pillow(pixels, cores)}
+    versions = {OURS: __version__, PILLOW: metadata.version("torchvision")}
+    try:
+        versions |= dict.fromkeys(KORNIA, metadata.version("kornia"))
+        contenders |= {name: kornia(pixels, mode) for name, mode in KORNIA.items()}
+    except metadata.PackageNotFoundError:
+        versions |= dict.fromkeys(KORNIA, "")
+    for batch in contenders.values():
+        batch()
+    found: dict[str, list[float]] = {name: [] for name in contenders}
+    for _ in range(rounds):
+        for name, batch in contenders.items():
+            found[name].append(rate(batch))
+    medians = {name: statistics.median(rates) for name, rates in found.items()}
+    rows: list[dict[str, object]] = []
+    for name, version in versions.items():
+        row: dict[str, object] = {"name": name, "version": version, "cores": cores, "image_size": size}
+        if name in medians:
+            row |= {
+                "views_per_second": round(medians[name]),
+                "views_per_second_per_core": round(medians[name] / cores),
+                "times_slower": round(medians[OURS] / medians[name], 2),
+                "status": "done",
+            }
+        rows.append(row if name in medians else {**row, "status": MISSING})
+    return rows
+
+
+def draw(frame: pd.DataFrame, stem: Path) -> None:
+    from spectral_ssl import plotting
+
+    figure, axes = plotting.new_figure(1, frame.cores.nunique(), sharey=True)
+    done = frame[frame.status == "done"]
+    names = list(dict.fromkeys(done.name))
+    sizes = sorted(done.image_size.unique())
+    width = 0.8 / len(names)
+    for axis, (cores, panel) in zip(axes, done.groupby("cores"), strict=True):
+        for index, name in enumerate(names):
+            part = panel[panel.name == name].set_index("image_size").reindex(sizes)
+            places = [place + (index - (len(names) - 1) / 2) * width for place in range(len(sizes))]
+            label = name if axis is axes[0] else None
+            colour = plotting.COLOURS[index]
+            axis.bar(places, part.views_per_second_per_core, width, color=colour, label=label)
+        axis.set_yscale("log")
+        axis.set_xticks(range(len(sizes)), [f"{size} px" for size in sizes])
+        axis.set_title(f"{cores} core{'s' if cores > 1 else ''}")
+    axes[0].set_ylabel("views per second and core")
+    figure.legend(loc="outside lower center", ncols=2, fontsize=8)
+    plotting.save(figure, stem)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=8)
+    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--cores", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "views.csv")
     arguments = parser.parse_args()
-    rows = [row for threads in (1, 2) for row in measure(threads, arguments.rounds)]
+    warnings.simplefilter("ignore")
+    rows = [
+        row for size in BATCHES for cores in arguments.cores for row in measure(size, cores, arguments.rounds)
+    ]
+    frame = pd.DataFrame(rows)
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
-    with arguments.out.open("w", newline="") as file:
-        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+    frame.to_csv(arguments.out, index=False, lineterminator="\n")
+    draw(frame, arguments.out.with_suffix(""))
     print(arguments.out.read_text(), end="")
 
 

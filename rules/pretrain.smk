@@ -14,7 +14,7 @@ for batch in targets.manifest.batches.values():
             f"{LOGS}/pretrain/{batch.id}.log",
         benchmark:
             f"{BENCHMARKS}/pretrain/{batch.id}.tsv"
-        threads: targets.tier.jobs.threads
+        threads: targets.tier.jobs.threads * targets.tier.engine.processes
         resources:
             mem_mb=targets.tier.jobs.memory,
             runtime=targets.tier.jobs.runtime,
@@ -24,7 +24,7 @@ for batch in targets.manifest.batches.values():
         message:
             f"pretrain: {batch.id}, {len(batch.runs)} runs"
         shell:
-            "spectral_ssl pretrain --batch {params.batch} > {log} 2>&1 || [ $? -eq 3 ]"
+            "spectral_ssl_together pretrain --batch {params.batch} > {log} 2>&1 || [ $? -eq 3 ]"
 
 
 rule pretrain:

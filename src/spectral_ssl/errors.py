@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import difflib
+import signal
 from collections.abc import Iterable
+from pathlib import Path
 
 
 class UserError(Exception):
@@ -16,6 +18,18 @@ class Divergence(UserError):
     """A run's loss stopped being finite. A result, not a crash: the history is kept and siblings go on."""
 
     exit_code = 3
+
+
+class Interrupted(UserError):
+    """A signal asked training to stop; what was done lies in a checkpoint. The exit status is 128 + the signal."""
+
+    def __init__(self, number: int, step: int, epoch: int, folder: Path) -> None:
+        name = signal.Signals(number).name
+        super().__init__(
+            f"stopped by {name} after step {step} (epoch {epoch}); the checkpoint is in {folder}; "
+            "the same command goes on from there"
+        )
+        self.exit_code = 128 + number
 
 
 def unknown(kind: str, name: object, known: Iterable[str]) -> UserError:

@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from spectral_ssl.engine import Engine as Engine
 from spectral_ssl.errors import unknown
 
 SLUG = r"^[a-z0-9][a-z0-9_-]*$"
@@ -225,6 +226,7 @@ class Tier(Strict):
     probes: Probes
     theorems: Theorems
     jobs: Jobs
+    engine: Engine = Engine()
     networks: Networks | None = Field(
         default=None, description="Networks trained on finite graphs; absent: none is trained."
     )

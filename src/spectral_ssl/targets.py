@@ -55,6 +55,12 @@ class Targets:
         return shlex.join(words)
 
     @property
+    def launcher(self) -> str:
+        """What starts the processes that train a run together; nothing for one process."""
+        processes = self.tier.engine.processes
+        return f"-m torch.distributed.run --standalone --nproc-per-node {processes} " if processes > 1 else ""
+
+    @property
     def datasets(self) -> list[str]:
         """The names in paths of the tier's data sets, the main one first."""
         return list(self.tier.datasets)

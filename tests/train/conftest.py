@@ -56,13 +56,13 @@ def place(tmp_path: Path) -> Place:
 def trained_runs(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The ids of the runs that training was started for, in order."""
     ids: list[str] = []
-    train = job.train
+    train = job.train_together
 
-    def counted(run: RunSettings, *args: Any, **options: Any) -> Any:
-        ids.append(run.id)
-        return train(run, *args, **options)
+    def counted(runs: Sequence[RunSettings], *args: Any, **options: Any) -> Any:
+        ids.extend(run.id for run in runs)
+        return train(runs, *args, **options)
 
-    monkeypatch.setattr(job, "train", counted)
+    monkeypatch.setattr(job, "train_together", counted)
     return ids
 
 
@@ -75,7 +75,7 @@ def contents() -> Callable[[Place, RunSettings], dict[str, Any]]:
 def read_run(place: Place, run: RunSettings) -> dict[str, Any]:
     folder = place.results / run.id
     history = pd.read_csv(folder / "history.csv").drop(
-        columns=["views_per_second", "seconds"], errors="ignore"
+        columns=["views_per_second", "utilisation", "seconds"], errors="ignore"
     )
     features = np.load(folder / "features.npz")
     return {

@@ -1,117 +1,172 @@
-"""A checkpoint comes back as it was, or not at all."""
+"""A run's checkpoints: the newest whole one comes back whatever happened to the others, or to their writer."""
 
 from __future__ import annotations
 
-import hashlib
-import os
-import pickle
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
 
-from spectral_ssl.train import checkpoint
+from spectral_ssl.errors import UserError
+from spectral_ssl.train.checkpoint import Checkpoints
+from spectral_ssl.train.checkpoint_files import MANIFEST, STATE, WEIGHTS
 
 CPU = torch.device("cpu")
+SETTINGS: dict[str, Any] = {"seed": 0, "loss": "vicreg", "optimiser": {"name": "lars", "learning_rate": 0.2}}
 
 
-@pytest.fixture
-def state() -> dict[str, Any]:
-    generator = torch.Generator().manual_seed(3)
-    return {
-        "method": {"weight": torch.randn(5, 4, generator=generator), "steps": torch.tensor(7)},
-        "generator": generator.get_state(),
-        "epoch": 3,
-        "history": [{"epoch": 1, "loss": 0.1 + 0.2}, {"epoch": 2, "loss": 1e-300}],
-    }
+def weights_at(step: int) -> dict[str, Tensor]:
+    return {"encoder.weight": torch.full((3, 2), float(step)), "steps": torch.tensor(step)}
 
 
-def test_round_trip(tmp_path: Path, state: dict[str, Any]) -> None:
+def save(checkpoints: Checkpoints, *steps: int) -> None:
+    for step in steps:
+        assert checkpoints.save(weights_at(step), {"epoch": step, "history": [{"loss": 0.1 * step}]}, step)
+
+
+def step_of(folder: Path) -> int | None:
+    """The step that a process started anew would go on from; its weights and state belong together."""
+    found = Checkpoints(folder, SETTINGS).load(CPU)
+    if found is None:
+        return None
+    weights, state = found
+    step: int = state["epoch"]
+    assert state == {"epoch": step, "history": [{"loss": 0.1 * step}]}
+    assert weights.keys() == weights_at(step).keys()
+    assert all(torch.equal(weights[name], value) for name, value in weights_at(step).items())
+    return step
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in (folder / "checkpoints").iterdir())
+
+
+def test_the_newest_two_stay(tmp_path: Path) -> None:
     folder = tmp_path / "not" / "there"
-    checkpoint.save(folder, state)
-    found = checkpoint.load(folder, CPU)
+    assert step_of(folder) is None
+    assert not folder.exists()  # looking makes nothing
+    checkpoints = Checkpoints(folder, SETTINGS)
+    save(checkpoints, 5)
+    assert step_of(folder) == 5
+    save(checkpoints, 70, 70, 900)
+    assert names(folder) == ["000000000070", "000000000900"]
+    assert step_of(folder) == 900
+    save(Checkpoints(folder, SETTINGS, keep=3), 1000)
+    assert names(folder) == ["000000000070", "000000000900", "000000001000"]
+
+
+def test_a_step_saved_again_is_replaced(tmp_path: Path) -> None:
+    checkpoints = Checkpoints(tmp_path, SETTINGS)
+    for value in ("first", "second"):
+        checkpoints.save(weights_at(1), {"value": value}, 1)
+    found = checkpoints.load(CPU)
     assert found is not None
-    assert found.keys() == state.keys()
-    assert torch.equal(found["method"]["weight"], state["method"]["weight"])
-    assert torch.equal(found["method"]["steps"], state["method"]["steps"])
-    assert torch.equal(found["generator"], state["generator"])
-    assert (found["epoch"], found["history"]) == (state["epoch"], state["history"])
-    assert [path.name for path in folder.iterdir()] == [checkpoint.NAME]
+    assert found[1] == {"value": "second"}
+    assert names(tmp_path) == ["000000000001"]
 
 
-def test_none_where_there_is_none(tmp_path: Path) -> None:
-    assert checkpoint.load(tmp_path, CPU) is None
-    assert checkpoint.load(tmp_path / "missing", CPU) is None
+def spoil(path: Path, how: str) -> str:
+    """Damage a file; what the warning must say of it."""
+    content = bytearray(path.read_bytes())
+    if how == "missing":
+        path.unlink()
+        return f"{path} is missing"
+    if how == "folder":
+        path.unlink()
+        path.mkdir()
+        return f"{path} cannot be read (Is a directory)"
+    if how == "truncated":
+        path.write_bytes(content[:-1])
+        return (
+            f"{path} is not a manifest" if path.name == MANIFEST else f"{path} has {len(content) - 1} bytes"
+        )
+    content[len(content) * 2 // 3] ^= 1
+    path.write_bytes(content)
+    return f"{path} was altered" if path.name != MANIFEST else f"{path} "
 
 
-@pytest.mark.parametrize("kept", [0, 1, 31, 32, 33, -1000, -1])
-def test_truncated_file_is_ignored(tmp_path: Path, state: dict[str, Any], kept: int) -> None:
-    checkpoint.save(tmp_path, state)
-    file = tmp_path / checkpoint.NAME
-    file.write_bytes(file.read_bytes()[:kept])
-    assert checkpoint.load(tmp_path, CPU) is None
-
-
-@pytest.mark.parametrize("place", [0.0, 0.005, 0.3, 0.6, 0.999])
-def test_flipped_bit_is_noticed(tmp_path: Path, state: dict[str, Any], place: float) -> None:
-    checkpoint.save(tmp_path, state)
-    file = tmp_path / checkpoint.NAME
-    content = bytearray(file.read_bytes())
-    content[int(place * len(content))] ^= 4
-    file.write_bytes(bytes(content))
-    assert checkpoint.load(tmp_path, CPU) is None
-
-
-class Payload:
-    """Unpickles by making a folder."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-
-    def __reduce__(self) -> tuple[Any, tuple[str]]:
-        return os.mkdir, (str(self.folder),)
-
-
-def test_code_in_a_checkpoint_is_not_run(tmp_path: Path) -> None:
-    mark = tmp_path / "ran"
-    checkpoint.save(tmp_path, {"epoch": Payload(mark)})
-    file = tmp_path / checkpoint.NAME
-    body = file.read_bytes()
-    assert hashlib.sha256(body[32:]).digest() == body[:32]  # the checksum alone would let it through
-    with pytest.raises(pickle.UnpicklingError, match="Weights only load failed"):
-        checkpoint.load(tmp_path, CPU)
-    assert not mark.exists()
-
-
-def test_failing_write_leaves_the_earlier_checkpoint(
-    tmp_path: Path, state: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("name", [WEIGHTS, STATE, MANIFEST])
+@pytest.mark.parametrize("how", ["missing", "folder", "truncated", "flipped"])
+def test_a_damaged_checkpoint_is_named_and_the_one_before_used(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, name: str, how: str
 ) -> None:
-    checkpoint.save(tmp_path, state)
-    before = (tmp_path / checkpoint.NAME).read_bytes()
-    write = Path.write_bytes
-
-    def full_disk(path: Path, content: bytes) -> int:
-        write(path, content[: len(content) // 2])
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(Path, "write_bytes", full_disk)
-    with pytest.raises(OSError, match="No space left"):
-        checkpoint.save(tmp_path, state | {"epoch": 4})
-    monkeypatch.undo()
-    assert (tmp_path / checkpoint.NAME).read_bytes() == before
-    assert [path.name for path in tmp_path.iterdir()] == [checkpoint.NAME]
-    found = checkpoint.load(tmp_path, CPU)
-    assert found is not None
-    assert found["epoch"] == 3
+    save(Checkpoints(tmp_path, SETTINGS), 1, 2)
+    expected = [spoil(tmp_path / "checkpoints" / "000000000002" / name, how)]
+    assert step_of(tmp_path) == 1
+    assert caplog.messages[0].endswith("; the one before, of step 1, is tried")
+    expected.append(spoil(tmp_path / "checkpoints" / "000000000001" / name, how))
+    caplog.clear()
+    assert step_of(tmp_path) is None
+    assert [said.startswith(text) for said, text in zip(caplog.messages, expected, strict=True)] == [
+        True,
+        True,
+    ]
+    assert caplog.messages[1].endswith("; the run starts from its beginning")
+    assert not any("\n" in message for message in caplog.messages)
 
 
-def test_a_state_that_cannot_be_saved_leaves_the_earlier_checkpoint(
-    tmp_path: Path, state: dict[str, Any]
-) -> None:
-    checkpoint.save(tmp_path, state)
-    with pytest.raises((pickle.PicklingError, AttributeError)):
-        checkpoint.save(tmp_path, {"epoch": lambda: None})
-    found = checkpoint.load(tmp_path, CPU)
-    assert found is not None
-    assert found["epoch"] == 3
+def test_a_damaged_checkpoint_never_takes_the_place_of_a_whole_one(tmp_path: Path) -> None:
+    save(Checkpoints(tmp_path, SETTINGS), 10, 20)
+    spoil(tmp_path / "checkpoints" / "000000000020" / STATE, "flipped")
+    resumed = Checkpoints(tmp_path, SETTINGS)
+    assert resumed.load(CPU) is not None
+    save(resumed, 25)
+    assert names(tmp_path) == ["000000000010", "000000000025"]
+    spoil(tmp_path / "checkpoints" / "000000000025" / STATE, "flipped")
+    assert step_of(tmp_path) == 10
+    resumed = Checkpoints(tmp_path, SETTINGS)
+    assert resumed.load(CPU) is not None
+    save(resumed, 15)  # before the damaged one, which is of a future that is trained again
+    assert names(tmp_path) == ["000000000010", "000000000015"]
+
+
+def test_a_damaged_checkpoint_is_replaced_by_that_of_its_step(tmp_path: Path) -> None:
+    save(Checkpoints(tmp_path, SETTINGS), 10, 20)
+    spoil(tmp_path / "checkpoints" / "000000000020" / WEIGHTS, "truncated")
+    resumed = Checkpoints(tmp_path, SETTINGS)
+    assert resumed.load(CPU) is not None
+    save(resumed, 20)
+    assert names(tmp_path) == ["000000000010", "000000000020"]
+    assert step_of(tmp_path) == 20
+
+
+def test_a_run_begun_again_is_not_shadowed_by_its_past(tmp_path: Path) -> None:
+    save(Checkpoints(tmp_path, SETTINGS), 10, 20)
+    save(Checkpoints(tmp_path, SETTINGS), 5)
+    assert names(tmp_path) == ["000000000005"]
+    assert step_of(tmp_path) == 5
+
+
+def test_another_configuration_is_refused_with_its_differences(tmp_path: Path) -> None:
+    save(Checkpoints(tmp_path, SETTINGS | {"sizes": (1, 2), "only": None}), 3)
+    same = SETTINGS | {"sizes": [1, 2], "only": None}  # JSON has no tuples
+    assert Checkpoints(tmp_path, same).load(CPU) is not None
+    other = {"seed": 0, "loss": "vicreg", "optimiser": {"name": "sgd", "learning_rate": 0.1, "clip": True}}
+    with pytest.raises(UserError) as caught:
+        Checkpoints(tmp_path, other).load(CPU)
+    found = tmp_path / "checkpoints" / "000000000003"
+    assert str(caught.value) == (
+        f"{found} is the checkpoint of another configuration (only: null in the checkpoint, absent in this run; "
+        "optimiser.clip: absent in the checkpoint, true in this run; "
+        "optimiser.learning_rate: 0.2 in the checkpoint, 0.1 in this run; "
+        'optimiser.name: "lars" in the checkpoint, "sgd" in this run; '
+        "sizes: [1, 2] in the checkpoint, absent in this run): set these back to go on from it, or delete "
+        f"{found.parent} to train from the beginning"
+    )
+
+
+def test_many_differences_are_counted(tmp_path: Path) -> None:
+    save(Checkpoints(tmp_path, {f"k{n:02d}": n for n in range(20)}), 3)
+    with pytest.raises(UserError, match=r"k00: 0 in .*; k05: 5 in the .* run; and 14 more\)") as caught:
+        Checkpoints(tmp_path, {f"k{n:02d}": -n - 1 for n in range(20)}).load(CPU)
+    assert "k06" not in str(caught.value)
+
+
+def test_a_folder_that_is_a_file_is_the_users_error(tmp_path: Path) -> None:
+    (tmp_path / "checkpoints").write_text("")
+    with pytest.raises(
+        UserError, match=r"cannot write checkpoints in .*checkpoints: Not a directory; make the"
+    ):
+        Checkpoints(tmp_path, SETTINGS).save(weights_at(1), {}, 1)

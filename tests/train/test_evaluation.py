@@ -15,7 +15,7 @@ from spectral_ssl.evaluate.agreement import separation
 from spectral_ssl.papers.manifest import RunSettings
 from spectral_ssl.train import evaluation
 from spectral_ssl.train.evaluation import Measures, evaluate_network, evaluate_run
-from spectral_ssl.train.images import Images
+from spectral_ssl.train.images import Images, Resident
 from spectral_ssl.train.loop import train
 
 Settings = Callable[..., RunSettings]
@@ -42,12 +42,21 @@ class Lookup:
         self.train(False)
 
 
-def sorted_classes(each: int) -> Images:
+def sorted_classes(each: int) -> Resident:
     """Four classes in order, `each` images of both splits; an image shows its class as its grey level."""
     labels = torch.arange(4).repeat_interleave(each)
     pixels = labels.to(torch.uint8).view(-1, 1, 1, 1).expand(-1, 1, 8, 8).contiguous()
     none = torch.zeros(4 * each, 0, dtype=torch.long)
-    return Images(pixels, labels, none, pixels, labels, none, 4)
+    return Resident(
+        train=pixels,
+        train_labels=labels,
+        train_factors=none,
+        test=pixels,
+        test_labels=labels,
+        test_factors=none,
+        classes=4,
+        factor_names=[],
+    )
 
 
 def test_spread_covers_the_test_images_evenly() -> None:
@@ -82,7 +91,7 @@ def test_a_data_set_in_the_order_of_its_classes_is_measured_on_all(monkeypatch: 
 
 @pytest.mark.parametrize("augmented", [False, True])
 def test_probes_leave_unlabelled_images_out(
-    tmp_path: Path, settings: Settings, images: Images, augmented: bool
+    tmp_path: Path, settings: Settings, images: Resident, augmented: bool
 ) -> None:
     trained = train(settings(epochs=1), images, tmp_path)
     hidden = torch.arange(100) % 3 == 0

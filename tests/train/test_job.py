@@ -19,7 +19,7 @@ from spectral_ssl.errors import UserError
 from spectral_ssl.layout import RUN_FILES
 from spectral_ssl.papers.manifest import RunSettings
 from spectral_ssl.provenance import read_json, sha256_file
-from spectral_ssl.train import evaluation, job
+from spectral_ssl.train import evaluation, group, job
 from spectral_ssl.train.job import Place, run_batch
 
 Settings = Callable[..., RunSettings]
@@ -158,10 +158,8 @@ def test_history_of_a_diverged_run_keeps_its_finished_epochs(
     monkeypatch: pytest.MonkeyPatch,
     steps_survived: int,
 ) -> None:
-    from spectral_ssl.train import loop
-
     rates = [0.01] * (steps_survived - 1) + [math.nan] * 9  # weights are NaN after this step
-    monkeypatch.setattr(loop, "learning_rate", lambda _, step, *__: rates[step])
+    monkeypatch.setattr(group, "learning_rate", lambda _, step, *__: rates[step])
     run = settings()
     status = run_batch([run], digits, place, device=CPU)[0]
     finished = 0 if steps_survived <= 3 else 1

@@ -16,12 +16,15 @@ from spectral_ssl.losses import get_loss, loss_names
 from spectral_ssl.losses.terms import Terms
 from spectral_ssl.methods import base
 from spectral_ssl.papers.manifest import RunSettings
-from spectral_ssl.train import checkpoint, loop
+from spectral_ssl.engine import Engine
+from spectral_ssl.train import group
 from spectral_ssl.train.images import Images
-from spectral_ssl.train.loop import Row, Trained, generator_for, train
+from spectral_ssl.train.feed import generator_for
+from spectral_ssl.train.group import Row
+from spectral_ssl.train.loop import Progress, Trained, train
 
 Settings = Callable[..., RunSettings]
-CLOCK = ("views_per_second", "seconds")
+CLOCK = ("views_per_second", "utilisation", "seconds")
 TERMS = ("invariance", "variance", "covariance")
 
 
@@ -40,8 +43,8 @@ class Interruption(Exception):
     pass
 
 
-def interrupt_after(epoch: int) -> Callable[[int, Row], None]:
-    def progress(done: int, row: Row) -> None:
+def interrupt_after(epoch: int) -> Progress:
+    def progress(run: RunSettings, done: int, row: Row) -> None:
         if done == epoch:
             raise Interruption
 
@@ -93,29 +96,33 @@ def test_interrupted_and_resumed_is_as_undisturbed(
 ) -> None:
     moves = settings().optimiser.model_copy(update={"name": optimiser})
     run = settings(epochs=4, optimiser=moves)
-    undisturbed = train(run, images, tmp_path / "undisturbed", checkpoint_seconds=1e9)
+    undisturbed = train(run, images, tmp_path / "undisturbed", engine=Engine(checkpoint_seconds=1e9))
     scratch = tmp_path / "scratch"
     with pytest.raises(Interruption):
-        train(run, images, scratch, progress=interrupt_after(interrupted_in), checkpoint_seconds=0)
-    saved = checkpoint.load(scratch, torch.device("cpu"))
-    assert saved is not None
-    assert saved["epoch"] == interrupted_in - 1
+        train(run, images, scratch, progress=interrupt_after(interrupted_in), engine=Engine(checkpoint_seconds=0))
+    saved = sorted(path.name for path in (scratch / "checkpoints").iterdir())
+    assert [int(name) for name in saved] == [3 * interrupted_in - 1, 3 * interrupted_in]
     epochs: list[int] = []
-    resumed = train(run, images, scratch, progress=lambda epoch, _: epochs.append(epoch))
-    assert epochs == list(range(interrupted_in, 5))  # earlier epochs are not trained again
+    resumed = train(run, images, scratch, progress=lambda _, epoch, __: epochs.append(epoch))
+    assert epochs == list(range(interrupted_in, 5))  # earlier epochs are not trained again, and steps neither
     assert_same(resumed, undisturbed)
-    assert not (tmp_path / "undisturbed").exists()
+    assert not (tmp_path / "undisturbed" / "checkpoints").exists()
 
 
-def test_damaged_checkpoint_starts_again(tmp_path: Path, settings: Settings, images: Images) -> None:
+def test_a_damaged_checkpoint_costs_the_steps_since_the_one_before(
+    tmp_path: Path, settings: Settings, images: Images, caplog: pytest.LogCaptureFixture
+) -> None:
     run = settings(epochs=3)
     with pytest.raises(Interruption):
-        train(run, images, tmp_path, progress=interrupt_after(2), checkpoint_seconds=0)
-    file = tmp_path / checkpoint.NAME
-    file.write_bytes(file.read_bytes()[:-1])
-    epochs: list[int] = []
-    again = train(run, images, tmp_path, progress=lambda epoch, _: epochs.append(epoch))
-    assert epochs == [1, 2, 3]
+        train(run, images, tmp_path, progress=interrupt_after(2), engine=Engine(checkpoint_seconds=0))
+    older, newest = sorted((tmp_path / "checkpoints").iterdir())
+    for folder, epochs in ((newest, [2, 3]), (older, [1, 2, 3])):
+        file = folder / "weights.safetensors"
+        file.write_bytes(file.read_bytes()[:-1])
+        seen: list[int] = []
+        again = train(run, images, tmp_path, progress=lambda _, epoch, __: seen.append(epoch))
+        assert seen == epochs
+        assert str(folder) in caplog.text
     assert_same(again, train(run, images, tmp_path / "fresh"))
 
 
@@ -124,7 +131,7 @@ def test_online_probe_never_moves_the_encoder(
 ) -> None:
     run = settings(epochs=4)
     watched = train(run, images, tmp_path)
-    monkeypatch.setattr(loop, "ONLINE_RATE", 0.0)
+    monkeypatch.setattr(group, "ONLINE_RATE", 0.0)
     blind = train(run, images, tmp_path)
     theirs = blind.method.state_dict()
     assert all(torch.equal(value, theirs[name]) for name, value in watched.method.state_dict().items())
@@ -136,10 +143,12 @@ def test_online_probe_never_moves_the_encoder(
 def test_history_has_a_row_an_epoch(tmp_path: Path, settings: Settings, images: Images) -> None:
     seen: list[tuple[int, Row]] = []
     run = settings(epochs=3)
-    trained = train(run, images, tmp_path, progress=lambda epoch, row: seen.append((epoch, row)))
+    trained = train(run, images, tmp_path, progress=lambda _, epoch, row: seen.append((epoch, row)))
     assert trained.diverged is None
-    columns = ["epoch", "loss", *TERMS, "lr", "views_per_second", "online_accuracy", "rank", "seconds"]
-    assert [list(row) for row in trained.history] == [columns] * 3
+    assert [list(row) for row in trained.history] == [list(trained.history[0])] * 3
+    assert list(trained.history[0])[:5] == ["epoch", "loss", *TERMS]
+    columns = {"gradient_norm", "lr", "online_accuracy", "rank", "rank_representation", "embedding_norm", *CLOCK}
+    assert columns <= set(trained.history[0])
     assert seen == [(k + 1, row) for k, row in enumerate(trained.history)]
     for epoch, row in enumerate(trained.history, start=1):
         assert row["epoch"] == epoch
@@ -228,7 +237,7 @@ def test_a_gradient_that_is_not_finite_is_a_divergence(
 def test_every_loss_of_ruined_weights_is_a_divergence(
     tmp_path: Path, settings: Settings, images: Images, monkeypatch: pytest.MonkeyPatch, loss: str
 ) -> None:
-    monkeypatch.setattr(loop, "learning_rate", lambda *_: math.nan)
+    monkeypatch.setattr(group, "learning_rate", lambda *_: math.nan)
     diverged = train(settings(loss=loss, hyperparameters={}), images, tmp_path).diverged
     assert diverged is not None
     assert (diverged["epoch"], diverged["step"]) == (1, 2)
@@ -239,8 +248,8 @@ def test_streams_of_a_seed_are_independent_and_fixed() -> None:
         return torch.rand(3, generator=generator_for(seed, purpose)).tolist()
 
     assert draw(0, "weights") == draw(0, "weights")
-    found = {tuple(draw(seed, purpose)) for seed in range(3) for purpose in ("weights", "training")}
-    assert len(found) == 6
+    found = {tuple(draw(seed, purpose)) for seed in range(3) for purpose in ("weights", "order", "views")}
+    assert len(found) == 9
 
 
 def test_evaluation_in_blocks_is_evaluation_at_once(
@@ -249,8 +258,8 @@ def test_evaluation_in_blocks_is_evaluation_at_once(
     trained = train(settings(epochs=1), images, tmp_path)
     trained.method.train()  # evaluation must not depend on what came before
     for function, width in ((represent, 64), (embed, 8)):
-        whole = function(trained.method, images.test, trained.plain)
-        parts = function(trained.method, images.test, trained.plain, block=7)
+        whole = function(trained.method, images, "test", trained.plain)
+        parts = function(trained.method, images, "test", trained.plain, block=7)
         assert whole.shape == (50, width)
         assert not whole.requires_grad
         torch.testing.assert_close(parts, whole, rtol=1e-5, atol=1e-6)

@@ -12,7 +12,8 @@ from torch import Tensor
 
 from spectral_ssl.data.relations import neighbours_graph
 from spectral_ssl.errors import UserError
-from spectral_ssl.train.images import Images
+from spectral_ssl.train import partners as module
+from spectral_ssl.train.images import Images, Resident
 from spectral_ssl.train.partners import Partners, partners
 
 LABELS = [2, 0, 1, 0, 2, 2, 0, 1, 2, 0, 2, -1, 3, -1]  # five of class 2, one of class 3, two unlabelled
@@ -29,7 +30,16 @@ def images_of(
     known = torch.tensor(factors) if factors is not None else torch.zeros(n, 0, dtype=torch.long)
     empty = torch.zeros(0, dtype=torch.long)
     names = ["parity", "third"] if factors is not None else []
-    return Images(train, torch.tensor(labels), known, train[:0], empty, known[:0], 4, names)
+    return Resident(
+        train=train,
+        train_labels=torch.tensor(labels),
+        train_factors=known,
+        test=train[:0],
+        test_labels=empty,
+        test_factors=known[:0],
+        classes=4,
+        factor_names=names,
+    )
 
 
 def seeded(seed: int = 0) -> torch.Generator:
@@ -132,6 +142,36 @@ def test_memory_is_linear_in_the_images() -> None:
     found = sampler("labels", images_of([0] * n))
     assert [len(part) for part in (found.members, found.start, found.size, found.place)] == [n] * 4
     assert sorted(found.members.tolist()) == list(range(n))
+
+
+def test_partners_among_a_million_are_even() -> None:
+    n = 1_300_000
+    found = sampler("labels", images_of([0] * n))
+    drawn = found.sample(torch.zeros(n, dtype=torch.long), generator=seeded())
+    counts = torch.bincount(drawn, minlength=n)[1:].double()
+    # Float32 has 2^24 values from 0 to 1: 12 of them for some candidates, 13 or 14 for others.
+    values = torch.bincount((torch.arange(2**24).float() / 2**24 * (n - 1)).long(), minlength=n - 1)
+    for few in (True, False):
+        some = counts[(values <= 12) == few]
+        uneven = (values[(values <= 12) == few].double().mean() / values.double().mean()).item()
+        error = 4 * len(some) ** -0.5
+        assert some.mean().item() == pytest.approx(1, abs=error)
+        assert uneven != pytest.approx(1, abs=error)  # what float32 would have drawn
+
+
+def test_neighbours_that_memory_cannot_hold_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "free_memory", lambda device: 12 * 9 * 8 - 1)
+    pixels = torch.randint(256, (12, 1, 3, 3), generator=seeded(3)).to(torch.uint8)
+    with pytest.raises(UserError) as caught:
+        partners("neighbours:2", images_of([0] * 12, pixels=pixels))
+    assert str(caught.value) == (
+        "neighbours among 12 images of 9 numbers need 0.0 GiB of memory, and 0.0 GiB are free; "
+        "set data.train_limit or choose the relation 'labels'"
+    )
+    monkeypatch.setattr(module, "free_memory", lambda device: 12 * 9 * 8)
+    monkeypatch.setattr(module, "_BLOCK", 5)
+    found, whole = sampler("neighbours:2", images_of([0] * 12, pixels=pixels)), pixels.flatten(1).double()
+    assert np.array_equal(found.members.numpy(), neighbours_graph(whole.numpy(), 2).indices)
 
 
 def test_the_generator_decides_and_nothing_else_does() -> None:

@@ -12,10 +12,10 @@ from torch import Tensor
 
 from spectral_ssl.losses.terms import Terms
 from spectral_ssl.papers.manifest import RunSettings
-from spectral_ssl.train import loop
+from spectral_ssl.train import group, loop
 from spectral_ssl.train.images import Images
 from spectral_ssl.train.optim import set_learning_rate
-from spectral_ssl.train.step import descend, not_finite
+from spectral_ssl.train.step import Moved, descend, descend_together, not_finite
 
 
 def weights(*values: float) -> Tensor:
@@ -51,21 +51,44 @@ def test_a_loss_that_is_not_finite_is_named_and_moves_nothing(terms: dict[str, f
     assert optimiser.param_groups[0]["lr"] == 0.5
 
 
+def test_several_optimisers_move_as_each_does_alone() -> None:
+    starts, rates = (2.0, -3.0, 5.0), (0.1, 0.2, 0.3)
+
+    def member(start: float, rate: float) -> tuple[Tensor, tuple[torch.optim.Optimizer, Terms, float]]:
+        w = weights(start)
+        terms = Terms({"square": w.square().sum(), "log": (w + 4).log().sum()})
+        return w, (torch.optim.SGD([{"params": [w], "fixed": False}], lr=0.0), terms, rate)
+
+    alone = [member(start, rate) for start, rate in zip(starts, rates, strict=True)]
+    norms = [descend_together([one])[0].gradient_norm for _, one in alone]
+    together = [member(start, rate) for start, rate in zip((2.0, -9.0, 5.0), rates, strict=True)]
+    moved = descend_together([one for _, one in together])
+    assert [outcome.bad for outcome in moved] == [None, "log", None]  # log(-5)
+    assert together[1][0].item() == -9.0
+    for k in (0, 2):
+        assert torch.equal(together[k][0], alone[k][0])
+        assert torch.equal(moved[k].gradient_norm, norms[k])
+        assert norms[k].item() == pytest.approx(2 * starts[k] + 1 / (starts[k] + 4))
+    assert moved[1].gradient_norm.isnan()
+
+
 def test_the_training_loop_is_what_it_was_with_the_step_written_out(
     tmp_path: Path, settings: Callable[..., RunSettings], images: Images, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shared = loop.train(settings(), images, tmp_path / "shared")
     calls = []
 
-    def written_out(optimiser: torch.optim.Optimizer, terms: Terms, rate: float) -> None:
+    def written_out(members: list[tuple[torch.optim.Optimizer, Terms, float]]) -> list[Moved]:
+        ((optimiser, terms, rate),) = members
         calls.append(rate)
         set_learning_rate(optimiser, rate)
         total: Any = sum(list(terms.values())[1:], next(iter(terms.values())))
         optimiser.zero_grad(set_to_none=True)
         total.backward()
         optimiser.step()
+        return [Moved(None, torch.zeros(()))]
 
-    monkeypatch.setattr(loop, "descend", written_out)
+    monkeypatch.setattr(group, "descend_together", written_out)
     own = loop.train(settings(), images, tmp_path / "own")
     assert len(calls) == 6  # three steps an epoch
     assert [row["loss"] for row in own.history] == [row["loss"] for row in shared.history]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
@@ -9,6 +11,11 @@ from torch import Tensor
 
 if TYPE_CHECKING:
     from spectral_ssl.data.views import Augmentation
+    from spectral_ssl.train.images import Images
+
+_BLOCK_NUMBERS = (
+    2**26
+)  # float32: 256 MiB, of which a wide network's first layers make some twenty times as much
 
 
 class Network(Protocol):
@@ -34,22 +41,59 @@ class Network(Protocol):
 @torch.no_grad()
 def represent(
     network: Network,
-    images: Tensor,
+    images: Images,
+    split: str,
     augmentation: Augmentation,
     *,
+    index: Tensor | None = None,
     generator: torch.Generator | None = None,
-    block: int = 2048,
+    block: int | None = None,
+    to: torch.device | str | None = None,
 ) -> Tensor:
-    """Representations (N, D) float32 of images, in evaluation mode; a random augmentation needs a generator."""
+    """Representations (N, D) float32 of a split's images, in evaluation mode.
+
+    index: which images, in this order; by default all. generator: for a random augmentation. block: images at a time,
+    by default `largest_block`. to: where the table lies, by default the images' device; each block goes there at once.
+    """
     network.eval()
-    generator = generator or torch.Generator(device=images.device)
-    parts = (augmentation(part, generator=generator) for part in images.split(block))
-    return torch.cat([network.represent(part) for part in parts])
+    return _outputs(network.represent, images, split, augmentation, index, generator, block, to)
 
 
 @torch.no_grad()
-def embed(network: Network, images: Tensor, plain: Augmentation, block: int = 2048) -> Tensor:
-    """Embeddings (N, K) float32 of images, in evaluation mode, without augmentation."""
+def embed(
+    network: Network,
+    images: Images,
+    split: str,
+    plain: Augmentation,
+    *,
+    index: Tensor | None = None,
+    block: int | None = None,
+    to: torch.device | str | None = None,
+) -> Tensor:
+    """Embeddings (N, K) float32 of a split's images, without augmentation; all else as `represent`."""
     network.eval()
-    none = torch.Generator(device=images.device)
-    return torch.cat([network.embed(plain(part, generator=none)) for part in images.split(block)])
+    return _outputs(network.embed, images, split, plain, index, None, block, to)
+
+
+def largest_block(shape: Sequence[int]) -> int:
+    """Images (N, C, H, W) that a network is given at once: 2048, or fewer of a side above 100 pixels."""
+    return max(1, min(2048, _BLOCK_NUMBERS // math.prod(shape[1:])))
+
+
+def _outputs(
+    apply: Callable[[Tensor], Tensor],
+    images: Images,
+    split: str,
+    augmentation: Augmentation,
+    index: Tensor | None,
+    generator: torch.Generator | None,
+    block: int | None,
+    to: torch.device | str | None,
+) -> Tensor:
+    if index is None:
+        index = torch.arange(images.count(split), device=images.device)
+    generator = generator or torch.Generator(device=images.device)
+    batches = images.batches(split, index, block or largest_block(images.shape))
+    return torch.cat(
+        [apply(augmentation(part, generator=generator)).to(to or part.device) for part in batches]
+    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from spectral_ssl.losses.algebra import center_dimensions, normalise_columns, off_diagonal
+from spectral_ssl.losses.algebra import normalise_columns, squared_products, standardise_columns
 from spectral_ssl.losses.terms import pair_loss
 
 
@@ -20,12 +20,12 @@ def barlow_twins(
     `center=False` gives Balestriero & LeCun's (2022) uncentred cosine. The off-diagonal sum runs over both
     indices, C_kl and not the printed C_kk. `lambda_` defaults to the authors' code; the paper rounds it to
     0.005.
+
+    O(N K^2); with K > 2 N the off-diagonal sum is <Z1 Z1^T, Z2 Z2^T>_F less the diagonal's, of the normalised
+    columns, O(N^2 K) (`algebra.squared_products` says what that difference costs). With `center` the gradient
+    cannot be differentiated again: torch raises RuntimeError.
     Terms: `invariance`, the diagonal; `redundancy`, the weighted off-diagonal.
     """
-    if center:
-        z1, z2 = center_dimensions(z1), center_dimensions(z2)
-    correlation = normalise_columns(z1).T @ normalise_columns(z2)
-    return {
-        "invariance": (1 - correlation.diagonal()).square().sum(),
-        "redundancy": lambda_ * off_diagonal(correlation).square().sum(),
-    }
+    normalise = standardise_columns if center else normalise_columns
+    diagonal, redundancy = squared_products(normalise(z1).T, normalise(z2).T)
+    return {"invariance": (1 - diagonal).square().sum(), "redundancy": lambda_ * redundancy}

@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor
 
-from spectral_ssl.losses.algebra import center_dimensions, normalise_columns, normalise_rows, off_diagonal
+from spectral_ssl.losses.algebra import center_dimensions, normalise_rows, standardise_columns
+from spectral_ssl.losses.blockwise import SIMILARITIES, own_log_sum_exp, pair_log_sum_exps
 from spectral_ssl.losses.terms import check_option, check_positive
-
-SIMILARITIES: dict[str, Callable[[Tensor], Tensor]] = {
-    "plain": lambda s: s,
-    "squared": torch.square,
-    "absolute": torch.abs,
-}
 
 
 def normalise_embeddings(z: Tensor, center: bool = False, standardise: bool = False) -> Tensor:
@@ -25,22 +18,28 @@ def normalise_embeddings(z: Tensor, center: bool = False, standardise: bool = Fa
     """
     if standardise:
         samples, dimensions = z.shape
-        return (samples / dimensions) ** 0.5 * normalise_columns(center_dimensions(z))
+        return (samples / dimensions) ** 0.5 * standardise_columns(z)
     return normalise_rows(center_dimensions(z) if center else z)
 
 
-def logits(
+def compare(
     z1: Tensor, z2: Tensor, temperature: float, negatives: str, similarity: str
 ) -> tuple[Tensor, Tensor]:
-    """Similarities over the temperature of every anchor: to its positive (2N,), to its negatives (2N, n)."""
+    """For every anchor s(a, p)/tau of its positive, (2N,), and log sum_n exp(phi(s(a, n))/tau) of its negatives, (2N,).
+
+    O(N^2 K) time; memory linear in N (`blockwise`).
+    """
     check_positive("temperature", temperature)
     check_option("negatives", negatives, ("full", "same_view", "cross_view"))
     check_option("similarity", similarity, SIMILARITIES)
-
-    def to_negatives(anchors: Tensor, others: Tensor) -> Tensor:
-        pools = {"full": (anchors, others), "same_view": (anchors,), "cross_view": (others,)}[negatives]
-        return torch.cat([off_diagonal(anchors @ pool.T) for pool in pools], dim=1)
-
-    positive = (z1 * z2).sum(dim=1).repeat(2)
-    negative = torch.cat([to_negatives(z1, z2), to_negatives(z2, z1)])
-    return positive / temperature, SIMILARITIES[similarity](negative) / temperature
+    pools: list[tuple[Tensor, Tensor]] = []
+    if negatives != "cross_view":
+        pools.append(
+            (own_log_sum_exp(z1, temperature, similarity), own_log_sum_exp(z2, temperature, similarity))
+        )
+    if negatives != "same_view":
+        pools.append(pair_log_sum_exps(z1, z2, temperature, similarity))
+    negative = torch.cat(pools[0])
+    if len(pools) == 2:
+        negative = torch.logaddexp(negative, torch.cat(pools[1]))
+    return (z1 * z2).sum(dim=1).repeat(2) / temperature, negative

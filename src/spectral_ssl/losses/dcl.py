@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from spectral_ssl.losses.contrastive import logits, normalise_embeddings
+from spectral_ssl.losses.contrastive import compare, normalise_embeddings
 from spectral_ssl.losses.terms import pair_loss
 
 
@@ -27,5 +27,5 @@ def dcl(
     "same_view": these are two different losses. Yeh et al. use both views, "full".
     """
     z1, z2 = normalise_embeddings(z1, center, standardise), normalise_embeddings(z2, center, standardise)
-    positive, negative = logits(z1, z2, temperature, negatives, similarity)
-    return {"invariance": -positive.mean(), "repulsion": negative.logsumexp(dim=1).mean()}
+    positive, negative = compare(z1, z2, temperature, negatives, similarity)
+    return {"invariance": -positive.mean(), "repulsion": negative.mean()}

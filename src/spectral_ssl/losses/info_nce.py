@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from spectral_ssl.losses.algebra import normalise_rows
+from spectral_ssl.losses.blockwise import all_log_sum_exp
 from spectral_ssl.losses.terms import check_embeddings, check_positive, pair_loss
 
 
@@ -19,10 +20,10 @@ def info_nce(z1: Tensor, z2: Tensor, *, temperature: float = 0.2) -> dict[str, T
     Terms: `invariance`, the first; `repulsion`, the second.
     """
     check_positive("temperature", temperature)
-    similarities = normalise_rows(z1) @ normalise_rows(z2).T / temperature
+    z1, z2 = normalise_rows(z1), normalise_rows(z2)
     return {
-        "invariance": -similarities.diagonal().mean(),
-        "repulsion": similarities.logsumexp(dim=1).mean(),
+        "invariance": -(z1 * z2).sum(dim=1).mean() / temperature,
+        "repulsion": all_log_sum_exp(z1, z2, temperature).mean(),
     }
 
 
@@ -34,15 +35,15 @@ def info_nce_queue(
 
     MoCo's loss (He et al. 2020, eq. 1; the default temperature is Chen et al. 2020's). query, key: (N, K), row i
     of both the same image, normalised here; queue: (M, K), the negatives n, of norm 1 and taken as they are.
-    All three receive a gradient: the caller detaches keys and queue.
+    All three receive a gradient: the caller detaches keys and queue. Memory is linear in N and in M (`blockwise`).
     Terms: `invariance`, the first; `repulsion`, the second.
     """
     check_positive("temperature", temperature)
     check_embeddings(queue)
     query, key = normalise_rows(query), normalise_rows(key)
     positive = (query * key).sum(dim=1) / temperature
-    negative = query @ queue.to(query.dtype).T / temperature
+    negative = all_log_sum_exp(query, queue.to(query.dtype), temperature)
     return {
         "invariance": -positive.mean(),
-        "repulsion": torch.logaddexp(positive, negative.logsumexp(dim=1)).mean(),
+        "repulsion": torch.logaddexp(positive, negative).mean(),
     }

@@ -37,7 +37,7 @@ class Loss:
         Raises UserError for a hyperparameter that the loss does not have, a value that it cannot take, and
         embeddings that are not two (N, K) matrices with N >= 2.
         """
-        known = self.hyperparameters
+        known = self._defaults
         for name in hyperparameters:
             if name not in known:
                 raise unknown(f"hyperparameter of {self.name}", name, known)
@@ -46,6 +46,10 @@ class Loss:
     @property
     def hyperparameters(self) -> dict[str, Any]:
         """Names and defaults of the hyperparameters, in the order of the function's signature."""
+        return dict(self._defaults)
+
+    @cached_property
+    def _defaults(self) -> dict[str, Any]:
         parameters = inspect.signature(self._compute).parameters.values()
         return {
             p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY and p.name not in self.fixed

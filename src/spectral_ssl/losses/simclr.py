@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from spectral_ssl.losses.contrastive import logits, normalise_embeddings
+from spectral_ssl.losses.contrastive import compare, normalise_embeddings
 from spectral_ssl.losses.terms import pair_loss
 
 
@@ -39,8 +39,10 @@ def simclr(
     - `standardise`: dimension standardisation in place of normalised embeddings (Garrido et al., figure 2
       and table 1): each dimension of each view is centred and given the norm sqrt(N/K), so that the mean
       squared norm of the embeddings is 1. It includes `center`.
+
+    O(N^2 K) time and, since large matrices of similarities are never stored whole, O(N K) memory. Where they are not
+    (`losses/blockwise.py`), the gradient cannot be differentiated again: torch raises RuntimeError.
     """
     z1, z2 = normalise_embeddings(z1, center, standardise), normalise_embeddings(z2, center, standardise)
-    positive, negative = logits(z1, z2, temperature, negatives, similarity)
-    candidates = torch.logaddexp(positive, negative.logsumexp(dim=1))
-    return {"invariance": -positive.mean(), "repulsion": candidates.mean()}
+    positive, negative = compare(z1, z2, temperature, negatives, similarity)
+    return {"invariance": -positive.mean(), "repulsion": torch.logaddexp(positive, negative).mean()}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from functools import reduce, wraps
 from typing import Concatenate, ParamSpec
 
@@ -80,13 +81,18 @@ def check_embeddings(*embeddings: Tensor) -> None:
 
 def promote(*tensors: Tensor) -> tuple[Tensor, ...]:
     """The tensors in their common floating type, which is at least float32."""
-    dtype = reduce(torch.promote_types, (z.dtype for z in tensors), torch.float32)
+    dtypes = {z.dtype for z in tensors}
+    if len(dtypes) == 1 and dtypes <= {torch.float32, torch.float64}:
+        return tensors
+    dtype = reduce(torch.promote_types, dtypes, torch.float32)
     return tuple(z.to(dtype) for z in tensors)
 
 
-def full_precision(z: Tensor) -> torch.autocast:
+def full_precision(z: Tensor) -> AbstractContextManager[object]:
     """A context in which products on the device of z keep their operands' precision."""
-    return torch.autocast(z.device.type, enabled=False)
+    device = z.device.type
+    # Entering autocast only to leave it off would cost a small loss a tenth of its time.
+    return torch.autocast(device, enabled=False) if torch.is_autocast_enabled(device) else nullcontext()
 
 
 def check_positive(name: str, value: float) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from spectral_ssl.losses.algebra import covariance_matrix, off_diagonal
-from spectral_ssl.losses.regularisation import assemble, reduce_terms
+from spectral_ssl.losses.algebra import squared_products
+from spectral_ssl.losses.regularisation import assemble, covariance_rows
 from spectral_ssl.losses.terms import pair_loss
 
 
@@ -42,13 +42,20 @@ def vicreg(
     - `variance_kind="quadratic"`: (1 - Cov_kk)^2 in place of the hinge; with `reduction="sum"` and equal
       weights, variance + covariance are then |Cov - I|_F^2, the form that Balestriero & LeCun solve.
     - `epsilon` >= 0 (1e-4: Bardes et al.); at 0 the hinge's gradient is not finite where a variance is 0.
+
+    O(N K^2). With K > 2 N the covariance term is summed on the N x N side, O(N^2 K) (`algebra.squared_products`:
+    Theorem 3.3 of Garrido et al. 2023, read from right to left, is the licence). It is then |Cov|_F^2 - sum_k Cov_kk^2,
+    exact to a few roundings of the first: K dimensions of equal variance cannot be uncorrelated in N - 1 < K / 2, and
+    at most half is lost; a few dimensions that hold all the variance leave only that absolute accuracy.
     """
     return assemble(
         z1,
         z2,
         (invariance, variance, covariance),
-        matrix=covariance_matrix,
-        decorrelation=lambda c: reduce_terms(off_diagonal(c).square().sum(dim=1), reduction),
+        vectors=covariance_rows,
+        decorrelation=lambda rows: (
+            squared_products(rows, rows)[1] / (len(rows) if reduction == "mean" else 1)
+        ),
         reduction=reduction,
         invariance_kind=invariance_kind,
         variance_kind=variance_kind,

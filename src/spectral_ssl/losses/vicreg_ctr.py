@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from spectral_ssl.losses.algebra import center_dimensions, mean_log_sum_exp
+from spectral_ssl.losses.algebra import center_dimensions
+from spectral_ssl.losses.blockwise import own_log_sum_exp
 from spectral_ssl.losses.regularisation import assemble, check_dimensions
 from spectral_ssl.losses.terms import check_option, check_positive, pair_loss
 
@@ -39,24 +40,24 @@ def vicreg_ctr(
 
     The hinge bounds norms from below only: embeddings that start above the target are inflated further by
     the repulsion. Needs K >= 2. Defaults (our own choice: none are printed) are for "deviation".
+    O(N^2 K) time, and memory linear in N: a large Gram matrix is not stored.
     """
     check_dimensions(z1)
     check_positive("temperature", temperature)
     check_option("centering", centering, ("dimension", "embedding", "none"))
     check_option("scaling", scaling, ("deviation", "norm"))
 
-    def gram(z: Tensor) -> Tensor:
+    def rows(z: Tensor) -> Tensor:
         if centering != "none":
             z = center_dimensions(z) if centering == "dimension" else z - z.mean(dim=1, keepdim=True)
-        divisor = z.shape[1] - (centering == "embedding") if scaling == "deviation" else 1
-        return z @ z.T / divisor
+        return z / (z.shape[1] - (centering == "embedding")) ** 0.5 if scaling == "deviation" else z
 
     return assemble(
         z1,
         z2,
         (invariance, variance, covariance),
-        matrix=gram,
-        decorrelation=lambda a: mean_log_sum_exp(a / temperature),
+        vectors=rows,
+        decorrelation=lambda z: own_log_sum_exp(z, temperature).mean(),
         reduction=reduction,
         invariance_kind=invariance_kind,
         epsilon=epsilon,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from spectral_ssl.losses.algebra import covariance_matrix, mean_log_sum_exp
-from spectral_ssl.losses.regularisation import assemble, check_dimensions
+from spectral_ssl.losses.blockwise import own_log_sum_exp
+from spectral_ssl.losses.regularisation import assemble, check_dimensions, covariance_rows
 from spectral_ssl.losses.terms import check_positive, pair_loss
 
 
@@ -27,7 +27,7 @@ def vicreg_exp(
     Equation 11 of Garrido et al. (2023): one log-sum-exp a ROW, averaged over the rows, at either
     `reduction`; one over the whole matrix is another loss. Needs K >= 2. The other terms and options are
     those of `vicreg`. The paper prints no weights and no temperature: the weights' defaults are VICReg's,
-    the temperature's our own choice.
+    the temperature's our own choice. O(N K^2) time, and memory linear in K: a large covariance is not stored.
     """
     check_dimensions(z1)
     check_positive("temperature", temperature)
@@ -35,8 +35,8 @@ def vicreg_exp(
         z1,
         z2,
         (invariance, variance, covariance),
-        matrix=covariance_matrix,
-        decorrelation=lambda c: mean_log_sum_exp(c / temperature),
+        vectors=covariance_rows,
+        decorrelation=lambda rows: own_log_sum_exp(rows, temperature).mean(),
         reduction=reduction,
         invariance_kind=invariance_kind,
         epsilon=epsilon,

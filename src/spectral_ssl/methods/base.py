@@ -90,8 +90,12 @@ class Method(nn.Module, ABC):
 
     def embed(self, images: Tensor) -> Tensor:
         """Images (B, C, H, W) to embeddings (B, K), the head's output, float32 or wider."""
-        with self.autocast(images.device):
-            return wide(self.head(self.encoder(images)))[0]
+        return self.project(self.represent(images))
+
+    def project(self, representations: Tensor) -> Tensor:
+        """Representations (B, D) to embeddings (B, K), float32 or wider."""
+        with self.autocast(representations.device):
+            return wide(self.head(representations))[0]
 
     @abstractmethod
     def passes(self, view1: Tensor, view2: Tensor) -> Passes:

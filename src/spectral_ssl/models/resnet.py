@@ -5,6 +5,8 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torchvision import models
 
+from spectral_ssl.models.convolutional import channels_last
+
 
 class ResNetEncoder(nn.Module):
     """A torchvision ResNet without its last layer: images (N, C, H, W) to representations (N, output_dim)."""
@@ -16,7 +18,7 @@ class ResNetEncoder(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Representations (N, output_dim) of images (N, C, H, W)."""
-        representations: Tensor = self.trunk(images)
+        representations: Tensor = self.trunk(channels_last(images))
         return representations
 
 

@@ -19,8 +19,9 @@ from spectral_ssl.models.own import load_own
 from spectral_ssl.papers.manifest import RunSettings, resolve
 from spectral_ssl.provenance import environment, read_json, sha256_file, write_json
 from spectral_ssl.stages import Context
-from spectral_ssl.stages.pretrain import Progress, pick_device
+from spectral_ssl.stages.pretrain import Progress, prepare_device
 from spectral_ssl.stats import mean_interval
+from spectral_ssl.train.distributed import World
 from spectral_ssl.train.evaluation import Measures, evaluate_network
 from spectral_ssl.train.images import Images
 from spectral_ssl.train.job import Place, run_batch
@@ -42,8 +43,7 @@ def run(
         raise UserError(
             f"{folder} is not there yet; run `python -m spectral_ssl data --tier {context.tier.name}` first"
         )
-    torch.set_num_threads(context.tier.jobs.threads)
-    where = pick_device(device)
+    where = prepare_device(context, World(), device)
     if encoder is not None:
         target = _folder(context, encoder.stem if name is None else name)
         return _encoder(context, encoder, architecture, normalisation, target, where)
@@ -60,8 +60,8 @@ def _encoder(
 ) -> int:
     tier = context.tier
     dataset = load(context.layout.data(tier.data.slug))
-    images = Images.of(dataset, device)
-    _, channels, size, _ = images.train.shape
+    images = Images.of(dataset, device, mode=tier.engine.data, workers=tier.engine.readers)
+    _, channels, size, _ = images.shape
     network = load_own(path, size, channels, name=architecture).to(device)
     augmentation = tier.training.augmentation
     plain = get_augmentation(augmentation, size, channels, normalisation=normalisation).plain()
@@ -99,7 +99,12 @@ def _loss(context: Context, path: str, hyperparameters: list[str], device: torch
     data = layout.data(tier.data.slug)
     place = Place(layout.results / "own", layout.scratch, own_code(runs[0]), sha256_file(data / "meta.json"))
     statuses = run_batch(
-        runs, load(data), place, device=device, progress=None if context.quiet else Progress(tuple(runs))
+        runs,
+        load(data),
+        place,
+        device=device,
+        engine=tier.engine,
+        progress=None if context.quiet else Progress(tuple(runs)),
     )
     finished = [run for run, status in zip(runs, statuses, strict=True) if status["status"] == "finished"]
     probes = [read_json(place.results / run.id / "probe.json") for run in finished]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import re
+import logging
+import os
 import sys
 import time
 
@@ -11,47 +12,60 @@ from rich.console import Console
 
 from spectral_ssl.codes import batch_code
 from spectral_ssl.data.sources import load
-from spectral_ssl.errors import Divergence, UserError
+from spectral_ssl.errors import Divergence
 from spectral_ssl.papers.manifest import RunSettings
 from spectral_ssl.provenance import sha256_file
 from spectral_ssl.stages import Context
+from spectral_ssl.train.distributed import World, processes
+from spectral_ssl.train.group import Row
 from spectral_ssl.train.job import Place, run_batch
-from spectral_ssl.train.loop import Row
+
+log = logging.getLogger(__name__)
 
 
 def run(context: Context, batch: str, device: str | None = None) -> int:
-    """Write a folder a run; exits 3, after writing everything, if a run's loss diverged."""
+    """Write a folder a run; exits 3, after writing everything, if a run's loss diverged.
+
+    Under torchrun its processes share every batch, and the first one writes. A divergence is then told and no
+    failure: torchrun would take it for a crash.
+    """
     members = context.manifest.batch(batch)
-    where = pick_device(device)
-    torch.set_num_threads(context.tier.jobs.threads)
-    folder = context.layout.data(members.runs[0].dataset)
-    dataset = load(folder)
-    place = Place(
-        context.layout.runs, context.layout.scratch, batch_code(members), sha256_file(folder / "meta.json")
-    )
-    show = None if context.quiet else Progress(members.runs)
-    statuses = run_batch(members.runs, dataset, place, device=where, progress=show)
+    with processes() as world:
+        where = prepare_device(context, world, device)
+        folder = context.layout.data(members.runs[0].dataset)
+        dataset = load(folder)
+        place = Place(
+            context.layout.runs, context.layout.scratch, batch_code(members), sha256_file(folder / "meta.json")
+        )
+        show = Progress(members.runs) if world.first and not context.quiet else None
+        statuses = run_batch(
+            members.runs, dataset, place, device=where, engine=context.tier.engine, world=world, progress=show
+        )
     diverged = [status for status in statuses if status["status"] == "diverged"]
-    if diverged:
+    if diverged and world.first:
         first = diverged[0]
-        raise Divergence(
+        error = Divergence(
             f"{len(diverged)} of {len(statuses)} runs diverged; first {first['run']}: term '{first['term']}' is not "
             f"finite at epoch {first['epoch']}, step {first['step']}; try a lower learning rate or longer warm-up"
         )
+        if world.size == 1:
+            raise error
+        print(f"error: {error}", file=sys.stderr)
     return 0
 
 
-def pick_device(name: str | None) -> torch.device:
-    """The device of that name, by default CUDA where it is; UserError for one that is not there."""
-    if name is None:
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if not re.fullmatch(r"cpu|cuda(:[0-9]+)?", name):
-        raise UserError(f"unknown device '{name}'; expected cpu, cuda or cuda:<index>")
-    device = torch.device(name)
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise UserError(
-            f"device '{name}' asked for, but {torch.cuda.device_count()} CUDA devices are present; use cpu"
-        )
+def prepare_device(context: Context, world: World, name: str | None) -> torch.device:
+    """The device to train on, and the CPU's threads: as many as the tier says and the job has cores.
+
+    Warns of bfloat16 on a processor that lacks it: the results are the same, the time is not.
+    """
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    torch.set_num_threads(min(context.tier.jobs.threads, cores))
+    device = world.device(name)
+    if device.type == "cuda":
+        torch.backends.cudnn.benchmark = True  # shapes never change within a run
+    elif context.tier.training.precision == "bfloat16" and not torch.ops.mkldnn._is_mkldnn_bf16_supported():
+        log.warning("this processor has no bfloat16: it is imitated, slowly; training.precision=float32 avoids that")
     return device
 
 

@@ -20,13 +20,14 @@ from spectral_ssl.evaluate.probe import linear_sgd
 from spectral_ssl.evaluate.rank import embedding_statistics, numerical_rank, singular_values
 from spectral_ssl.methods import build_method
 from spectral_ssl.models.heads import parameter_count
-from spectral_ssl.train.loop import Trained, generator_for
+from spectral_ssl.train.feed import generator_for
 
 if TYPE_CHECKING:
     from spectral_ssl.data.views import Augmentation
     from spectral_ssl.methods.base import Method
     from spectral_ssl.papers.manifest import RunSettings
     from spectral_ssl.train.images import Images
+    from spectral_ssl.train.loop import Trained
 
 PROBE_SEED = 0  # the same label draws and crops for every run: differences between methods are paired
 KEPT_FEATURES = 2000  # test images whose features are kept for figures
@@ -64,10 +65,10 @@ def evaluate_network(
 ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """Probes and diagnostics of any network that embeds images; `agreement` is (2, pairs): positive, random."""
     labelled = images.labelled()
-    train_x = represent(network, images.train[labelled], plain).cpu()
-    test_x = represent(network, images.test, plain).cpu()
+    train_x = represent(network, images, "train", plain, index=labelled, to="cpu")
+    test_x = represent(network, images, "test", plain, to="cpu")
     shown = images.spread(KEPT_FEATURES)
-    test_z = embed(network, images.test[shown], plain).cpu()
+    test_z = embed(network, images, "test", plain, index=shown, to="cpu")
     train_y, test_y = images.train_labels[labelled].cpu(), images.test_labels.cpu()
     augmented = "linear" in measures.probes and measures.augmented
     fixed = [name for name in measures.probes if not (name == "linear" and augmented)]
@@ -101,29 +102,29 @@ def _augmented_linear(network: Network, plain: Augmentation, images: Images) -> 
     """HaoChen et al. 2021's linear evaluation: training images are cropped and flipped anew in each epoch, test
     images resized and cropped centrally; both normalised as in pretraining.
     """
-    _, channels, size, _ = images.train.shape
+    _, channels, size, _ = images.shape
     crop, centre = (
         replace(get_augmentation(name, size, channels), mean=plain.mean, std=plain.std)
         for name in ("crop_flip", "centre_crop")
     )
     labelled = images.labelled()
-    generator = generator_for(PROBE_SEED, "linear probe", images.train.device)
+    generator = generator_for(PROBE_SEED, "linear probe", images.device)
     sgd = linear_sgd(
-        represent(network, images.train[labelled], centre),
+        represent(network, images, "train", centre, index=labelled),
         images.train_labels[labelled],
-        represent(network, images.test, centre),
+        represent(network, images, "test", centre),
         images.test_labels,
         seed=PROBE_SEED,
-        resampled=lambda: represent(network, images.train[labelled], crop, generator=generator),
+        resampled=lambda: represent(network, images, "train", crop, index=labelled, generator=generator),
     )
     return {"linear_last": sgd.last, "linear_best": sgd.best, "linear_train": sgd.train}
 
 
 def _untrained(run: RunSettings, images: Images) -> Method:
     """The run's networks as they started."""
-    _, channels, size, _ = images.train.shape
+    _, channels, size, _ = images.shape
     weights = generator_for(run.seed, "weights")
-    return build_method(run, size, channels, generator=weights).to(images.train.device)
+    return build_method(run, size, channels, generator=weights).to(images.device)
 
 
 @torch.no_grad()
@@ -136,8 +137,8 @@ def _agreement(
     moves its running ones. Every run sees the same pairs and crops. The images are shuffled: neighbours in a data set
     are often of one class.
     """
-    _, channels, size, _ = images.test.shape
-    generator = generator_for(PROBE_SEED, "agreement", images.test.device)
+    _, channels, size, _ = images.shape
+    generator = generator_for(PROBE_SEED, "agreement", images.device)
     index = images.spread(PAIRS)
     index = index[torch.randperm(len(index), generator=generator, device=index.device)]
     network = deepcopy(network)
@@ -146,9 +147,7 @@ def _agreement(
         replace(get_augmentation(augmentation, size, channels, view=view), mean=plain.mean, std=plain.std)
         for view in (0, 1)
     )
-    views = (
-        view(images.test[index], generator=generator, factors=images.factors("test", index))
-        for view in augmentations
-    )
+    pixels, factors = images.get("test", index), images.factors("test", index)
+    views = (view(pixels, generator=generator, factors=factors) for view in augmentations)
     z1, z2 = (network.embed(view).cpu() for view in views)
     return agreement(z1, z2)

@@ -1,16 +1,17 @@
 """The pretraining job: train and probe a batch's runs, then put all their files in place at once.
 
 A run's files are written in a scratch folder keyed by the hashes of its settings, its code and its data.
-A finished run waits there for its siblings, an unfinished one keeps its checkpoint there; so a killed job
-resumes, and the results folder never holds half a run.
+A finished run waits there for its siblings, unfinished ones keep their checkpoints beside it; so a killed job
+resumes, and the results folder never holds half a run. Of several processes the first one writes.
 """
 
 from __future__ import annotations
 
+import hashlib
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,15 +21,21 @@ import torch
 from safetensors.torch import save_file
 
 from spectral_ssl.data.views import get_augmentation
+from spectral_ssl.engine import Engine
 from spectral_ssl.errors import UserError, unknown
 from spectral_ssl.layout import RUN_FILES
 from spectral_ssl.losses import get_loss
 from spectral_ssl.methods import build_method
 from spectral_ssl.provenance import environment, read_json, sha256_file, write_json
+from spectral_ssl.train import memory
+from spectral_ssl.train.distributed import World
 from spectral_ssl.train.evaluation import evaluate_run
+from spectral_ssl.train.group import Row
 from spectral_ssl.train.images import Images
-from spectral_ssl.train.loop import Row, Trained, train
+from spectral_ssl.train.loop import Progress, Trained, train_together
 from spectral_ssl.train.partners import partners
+from spectral_ssl.train.stacked import stackable
+from spectral_ssl.train.tensorboard import writer
 
 if TYPE_CHECKING:
     from spectral_ssl.data.sources import Dataset
@@ -48,6 +55,11 @@ class Place:
         """The folder of an unfinished run: another setting, code or data is another folder."""
         return self.scratch / f"{run.id}-{self.code}-{self.data_hash[:8]}"
 
+    def scratch_of_group(self, runs: Sequence[RunSettings]) -> Path:
+        """The folder of the checkpoints of runs that train together."""
+        names = hashlib.sha256(" ".join(run.id for run in runs).encode()).hexdigest()
+        return self.scratch / f"together-{names[:8]}-{self.code}-{self.data_hash[:8]}"
+
 
 def run_batch(
     runs: Sequence[RunSettings],
@@ -55,31 +67,67 @@ def run_batch(
     place: Place,
     *,
     device: torch.device,
-    progress: Callable[[RunSettings, int, Row], None] | None = None,
+    engine: Engine | None = None,
+    world: World | None = None,
+    progress: Progress | None = None,
 ) -> list[dict[str, Any]]:
     """Train and probe every run and return their statuses; a run that diverges does not stop the others."""
-    images = Images.of(dataset, device)
+    engine, world = engine or Engine(), world or World()
+    images = Images.of(dataset, device, mode=engine.data, workers=engine.readers)
     for run in runs:
         check_run(run, images)
-    statuses = []
-    for run in runs:
-        folder = place.scratch_of(run)
-        status = folder / "status.json"
-        if not status.is_file():
-            folder.mkdir(parents=True, exist_ok=True)
-            trained = train(
-                run,
-                images,
-                folder,
-                progress=partial(progress, run) if progress else None,
-            )
-            _write(run, trained, images, folder, place, device)
-        statuses.append(read_json(status))
-    for run in runs:
-        _publish(place.scratch_of(run), place.results / run.id)
-    for run in runs:
-        _discard(place.scratch_of(run))
+    for group in stackable(runs, engine.together if world.size == 1 else 1):
+        if not all(_status(place, run).is_file() for run in group):
+            _train_group(group, images, place, engine, world, progress)
+    world.barrier()
+    statuses = [read_json(_status(place, run)) for run in runs]
+    world.barrier()
+    if world.first:
+        for run in runs:
+            _publish(place.scratch_of(run), place.results / run.id)
+        for run in runs:
+            _discard(place.scratch_of(run))
     return statuses
+
+
+def _status(place: Place, run: RunSettings) -> Path:
+    return place.scratch_of(run) / "status.json"
+
+
+def _train_group(
+    group: Sequence[RunSettings],
+    images: Images,
+    place: Place,
+    engine: Engine,
+    world: World,
+    progress: Progress | None,
+) -> None:
+    """Train runs that can train together, and write the files of each."""
+    scratch = place.scratch_of_group(group)
+    for run in group:
+        place.scratch_of(run).mkdir(parents=True, exist_ok=True)
+    wanted = engine.tensorboard and world.first
+    try:
+        with ExitStack() as stack:
+            writers = {
+                run.id: stack.enter_context(writer(place.results.parent / "tensorboard" / run.id, wanted))
+                for run in group
+            }
+
+            def told(run: RunSettings, epoch: int, row: Row) -> None:
+                writers[run.id](epoch, row)
+                if progress:
+                    progress(run, epoch, row)
+
+            trained = train_together(group, images, scratch, engine=engine, world=world, progress=told)
+        if world.first:
+            for run, end in zip(group, trained, strict=True):
+                _write(run, end, images, place, engine)
+            shutil.rmtree(scratch, ignore_errors=True)
+    except Exception as error:
+        if explained := memory.explain(error, group[0], images, members=len(group), processes=world.size):
+            raise explained from error
+        raise
 
 
 def check_run(run: RunSettings, images: Images) -> None:
@@ -87,7 +135,7 @@ def check_run(run: RunSettings, images: Images) -> None:
     the loss lacks, networks that do not fit the images or each other, an augmentation or a relation that the data
     set cannot give.
     """
-    n, channels, size, _ = images.train.shape
+    n, channels, size, _ = images.shape
     if run.batch_size > n:
         raise UserError(
             f"batch_size is {run.batch_size}, but {run.dataset} has {n} training images; "
@@ -97,11 +145,10 @@ def check_run(run: RunSettings, images: Images) -> None:
     for name in run.hyperparameters:
         if name not in known:
             raise unknown(f"hyperparameter of {run.loss}", name, known)
-    first = torch.zeros(1, dtype=torch.long, device=images.train.device)
+    first = torch.zeros(1, dtype=torch.long, device=images.device)
     views = get_augmentation(run.augmentation, size, channels)
-    views(
-        images.train[first], generator=torch.Generator(first.device), factors=images.factors("train", first)
-    )
+    generator = torch.Generator(images.device)
+    views(images.get("train", first), generator=generator, factors=images.factors("train", first))
     partners(run.relation, images)
     build_method(run, size, channels, generator=torch.Generator().manual_seed(0))
 
@@ -120,10 +167,9 @@ def _discard(folder: Path) -> None:
     shutil.rmtree(folder)
 
 
-def _write(
-    run: RunSettings, trained: Trained, images: Images, folder: Path, place: Place, device: torch.device
-) -> None:
+def _write(run: RunSettings, trained: Trained, images: Images, place: Place, engine: Engine) -> None:
     """A run's files, `status.json` last: its presence says that the others are whole."""
+    folder, device = place.scratch_of(run), images.device
     weights = folder / "encoder.safetensors"
     save_file({k: v.contiguous().cpu() for k, v in trained.method.encoder.state_dict().items()}, weights)
     columns = list(trained.history[0]) if trained.history else ["epoch", "loss"]
@@ -145,6 +191,7 @@ def _write(
         "data_sha256": place.data_hash,
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
         "threads": torch.get_num_threads(),
+        "engine": engine.model_dump(mode="json"),
         "training_seconds": round(sum(row["seconds"] for row in trained.history), 3),
         "encoder_sha256": sha256_file(weights),
         **environment(),

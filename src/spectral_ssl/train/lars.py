@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -54,26 +54,30 @@ class LARS(torch.optim.Optimizer):
     def step(self, closure: None = None) -> None:  # type: ignore[override]
         """Moves every parameter that has a gradient; takes no closure."""
         for group in self.param_groups:
-            for parameter in group["params"]:
-                if parameter.grad is None:
-                    continue
-                direction = _direction(parameter, parameter.grad, group)
-                state = self.state[parameter]
-                if "velocity" in state:
-                    state["velocity"].mul_(group["momentum"]).add_(direction)
-                else:
-                    state["velocity"] = direction
-                parameter.sub_(state["velocity"], alpha=group["lr"])
+            weights = [weight for weight in group["params"] if weight.grad is not None]
+            if not weights:
+                continue
+            for weight in weights:
+                if "velocity" not in self.state[weight]:
+                    self.state[weight]["velocity"] = torch.zeros_like(weight)
+            velocities = [self.state[weight]["velocity"] for weight in weights]
+            torch._foreach_mul_(velocities, group["momentum"])
+            torch._foreach_add_(velocities, _directions(weights, group))
+            torch._foreach_add_(weights, velocities, alpha=-group["lr"])
 
 
-def _direction(weight: Tensor, gradient: Tensor, group: dict[str, Any]) -> Tensor:
+def _directions(weights: list[Tensor], group: dict[str, Any]) -> list[Tensor]:
+    """d of every weight; a few calls for all of them, since each layer's own would each wait to be launched."""
     decay, trust, rate = group["weight_decay"], group["trust_coefficient"], group["lr"]
+    gradients = [cast(Tensor, weight.grad) for weight in weights]
+    directions = list(torch._foreach_add(gradients, weights, alpha=decay))
     if not group["scaled"]:
-        return gradient.add(weight, alpha=decay)
-    norm, slope = torch.linalg.vector_norm(weight), torch.linalg.vector_norm(gradient)
-    scale = trust * norm / (slope + decay * norm + NORM_EPSILON)
+        return directions
+    norms, slopes = (torch.stack(list(torch._foreach_norm(parts))) for parts in (weights, gradients))
+    scales = trust * norms / (slopes + decay * norms + NORM_EPSILON)
     if group["clip"]:
-        scale = (scale / rate).clamp(max=1.0)
+        scales = (scales / rate).clamp(max=1.0)
     # Selected, not branched on, so that nothing waits for a GPU.
-    scale = torch.where(slope > 0, torch.where(norm > 0, scale, 1.0), 0.0)
-    return scale * gradient.add(weight, alpha=decay)
+    scales = torch.where(slopes > 0, torch.where(norms > 0, scales, 1.0), 0.0)
+    torch._foreach_mul_(directions, list(scales.unbind()))
+    return directions

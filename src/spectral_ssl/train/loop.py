@@ -1,36 +1,37 @@
-"""The training loop: data set on the device, augmentation in batches, an online probe, history, resume."""
+"""The training loop: epochs of steps on the device, a row of history an epoch, checkpoints, resume."""
 
 from __future__ import annotations
 
-import hashlib
+import signal
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor, nn
 
-from spectral_ssl.data.views import Augmentation, get_augmentation
+from spectral_ssl.engine import Engine
+from spectral_ssl.errors import Interrupted
 from spectral_ssl.evaluate.network import represent
-from spectral_ssl.evaluate.rank import effective_rank, singular_values
-from spectral_ssl.methods import build_method
-from spectral_ssl.train import checkpoint
-from spectral_ssl.train.images import Images
-from spectral_ssl.train.optim import build_optimiser, learning_rate
-from spectral_ssl.train.partners import Partners, partners
-from spectral_ssl.train.step import descend
+from spectral_ssl.train.checkpoint import Checkpoints
+from spectral_ssl.train.diagnostics import Running, look
+from spectral_ssl.train.distributed import World
+from spectral_ssl.train.flops import utilisation
+from spectral_ssl.train.group import Group, Member, Row
+from spectral_ssl.train.signals import Stop
 
 if TYPE_CHECKING:
+    from spectral_ssl.data.views import Augmentation
     from spectral_ssl.methods.base import Method
     from spectral_ssl.papers.manifest import RunSettings
+    from spectral_ssl.train.images import Images
 
-CHECKPOINT_SECONDS = 60.0
-ONLINE_RATE = 1e-2  # Adam, ours: the probe only has to follow the encoder, not to win
-RANK_IMAGES = 2048
+# Test images whose embeddings' shape a row of history tells: at 2048 the ranks of wide embeddings would take a tenth of
+# an epoch's time on a GPU.
+LOOKED_AT = 1024
 
-Row = dict[str, float]
+Progress = Callable[["RunSettings", int, Row], None]
 
 
 @dataclass
@@ -43,184 +44,142 @@ class Trained:
     diverged: dict[str, Any] | None = None
 
 
-@dataclass
-class _State:
-    run: RunSettings
-    images: Images
-    method: Method
-    probe: nn.Linear
-    optimiser: torch.optim.Optimizer
-    probe_optimiser: torch.optim.Optimizer
-    generator: torch.Generator
-    views: tuple[Augmentation, Augmentation]
-    plain: Augmentation
-    partners: Partners | None
-    epoch: int = 0
-    history: list[Row] = field(default_factory=list)
-
-    def save(self, folder: Path) -> None:
-        checkpoint.save(
-            folder,
-            {
-                "method": self.method.state_dict(),
-                "probe": self.probe.state_dict(),
-                "optimiser": self.optimiser.state_dict(),
-                "probe_optimiser": self.probe_optimiser.state_dict(),
-                "generator": self.generator.get_state(),
-                "epoch": self.epoch,
-                "history": self.history,
-            },
-        )
-
-    def restore(self, state: dict[str, Any]) -> None:
-        for name in ("method", "probe", "optimiser", "probe_optimiser"):
-            getattr(self, name).load_state_dict(state[name])
-        self.generator.set_state(state["generator"].cpu())
-        self.epoch, self.history = state["epoch"], state["history"]
-
-
-def generator_for(seed: int, purpose: str, device: torch.device | str = "cpu") -> torch.Generator:
-    """An independent random stream for a purpose ("weights", "training") of a run's seed.
-
-    The stream of weights does not depend on the loss: runs of one network and seed start equal.
-    """
-    word = hashlib.sha256(f"{seed}/{purpose}".encode()).digest()[:7]
-    return torch.Generator(device=device).manual_seed(int.from_bytes(word, "big"))
-
-
 def train(
     run: RunSettings,
     images: Images,
     scratch: Path,
     *,
-    progress: Callable[[int, Row], None] | None = None,
-    checkpoint_seconds: float = CHECKPOINT_SECONDS,
+    engine: Engine | None = None,
+    world: World | None = None,
+    progress: Progress | None = None,
 ) -> Trained:
-    """Train a run to its last epoch, or to the step where its loss stops being finite.
+    """Train one run; see `train_together`."""
+    return train_together([run], images, scratch, engine=engine, world=world, progress=progress)[0]
 
-    Resumes from `scratch` if a checkpoint lies there and saves one there every `checkpoint_seconds` (at epoch
-    ends).
+
+def train_together(
+    runs: Sequence[RunSettings],
+    images: Images,
+    scratch: Path,
+    *,
+    engine: Engine | None = None,
+    world: World | None = None,
+    progress: Progress | None = None,
+) -> list[Trained]:
+    """Train runs to their last epoch, each or to where its loss stops being finite.
+
+    Several runs must be `stacked.stackable`. Checkpoints lie under `scratch`, one every `engine.checkpoint_seconds` and
+    one at SIGTERM or SIGUSR1; training goes on from the newest whole one, at the step where it was saved.
+
+    A diverged run ends at that step on a CPU, at the end of that epoch on other devices, which are not waited for
+    inside an epoch. `progress` is called with each new row of history.
+
+    Raises Interrupted after one of these signals, and UserError for a checkpoint of other settings.
     """
-    state = _start(run, images)
-    if saved := checkpoint.load(scratch, images.train.device):
-        state.restore(saved)
-    last_saved = time.monotonic()
-    while state.epoch < run.epochs:
-        row, diverged = _epoch(state)
-        if diverged:
-            return Trained(state.method, state.history, state.plain, diverged)
-        state.history.append(row)
-        state.epoch += 1
-        if progress:
-            progress(state.epoch, row)
-        if time.monotonic() - last_saved > checkpoint_seconds and state.epoch < run.epochs:
-            state.save(scratch)
-            last_saved = time.monotonic()
-    return Trained(state.method, state.history, state.plain)
+    engine, world = engine or Engine(), world or World()
+    group = Group(runs, images, engine, world)
+    store = Checkpoints(scratch, group.settings())
+    if saved := store.load(images.device):
+        group.restore(*saved)
+    with Stop() as stop:
+        keeper = _Keeper(group, store, engine.checkpoint_seconds, stop)
+        while group.epoch < group.run.epochs and group.alive:
+            _epoch(group, keeper, progress)
+        keeper.at_end()
+    plain = group.feed.augmentations[0].plain()
+    methods = [m.method if world.size == 1 else m.standing_alone(images) for m in group.members]
+    return [
+        Trained(method, m.history, plain, m.diverged)
+        for method, m in zip(methods, group.members, strict=True)
+    ]
 
 
-def _start(run: RunSettings, images: Images) -> _State:
-    _, channels, size, _ = images.train.shape
-    device = images.train.device
-    weights = generator_for(run.seed, "weights")
-    method = build_method(run, size, channels, generator=weights).to(device)
-    # Not nn.Linear's own start, which would draw from the global generator.
-    probe = nn.utils.skip_init(nn.Linear, method.representation_dim, images.classes)
-    with torch.no_grad():
-        probe.weight.zero_()
-        probe.bias.zero_()
-    probe = probe.to(device)
-    view1, view2 = (get_augmentation(run.augmentation, size, channels, view=view) for view in (0, 1))
-    return _State(
-        run,
-        images,
-        method,
-        probe,
-        build_optimiser(method, run.optimiser),
-        torch.optim.Adam(probe.parameters(), lr=ONLINE_RATE),
-        generator_for(run.seed, "training", device),
-        (view1, view2),
-        view1.plain(),
-        partners(run.relation, images),
-    )
+class _Keeper:
+    """Saves the group when it is time, and when a signal asks for it."""
+
+    def __init__(self, group: Group, store: Checkpoints, seconds: float, stop: Stop) -> None:
+        self.group, self.store, self.seconds, self.stop = group, store, seconds, stop
+        self.saved = time.monotonic()
+
+    def after_step(self) -> None:
+        group = self.group
+        stopping = group.world.agree(self.stop.signal is not None)
+        if stopping or self._due():
+            self._save()
+        if stopping:
+            step = group.epoch * group.feed.steps + group.step
+            raise Interrupted(self.stop.signal or signal.SIGTERM, step, group.epoch + 1, self.store.folder)
+
+    def at_end(self) -> None:
+        """What took long to train is kept while it is evaluated."""
+        if self._due():
+            self._save()
+
+    def _due(self) -> bool:
+        return time.monotonic() - self.saved > self.seconds
+
+    def _save(self) -> None:
+        group = self.group
+        if group.world.first:
+            self.store.save(group.weights(), group.state(), group.epoch * group.feed.steps + group.step)
+        self.saved = time.monotonic()
 
 
-def _epoch(state: _State) -> tuple[Row, dict[str, Any] | None]:
-    run, images, method = state.run, state.images, state.method
-    started = time.perf_counter()
-    n = len(images.train)
-    steps = n // run.batch_size
-    order = torch.randperm(n, generator=state.generator, device=images.train.device)
-    method.train()
-    sums: dict[str, Tensor] = {}
-    rate = 0.0
-    for step in range(steps):
-        index = order[step * run.batch_size : (step + 1) * run.batch_size]
-        view1, view2 = _pair(state, index)
-        rate = learning_rate(run.optimiser, state.epoch * steps + step, steps, run.epochs, run.batch_size)
-        result = method.step(view1, view2)
-        if bad := descend(state.optimiser, result.terms, rate):
-            return {}, {"term": bad, "epoch": state.epoch + 1, "step": state.epoch * steps + step + 1}
-        method.update((state.epoch * steps + step + 1) / (run.epochs * steps))
-        _probe_step(state, result.representations, images.train_labels[index])
-        for name, value in {"loss": result.terms.total, **result.terms}.items():
-            sums[name] = sums.get(name, torch.zeros((), device=value.device)) + value.detach().float()
-    seconds = time.perf_counter() - started
-    means = {name: float(value) / steps for name, value in sums.items()}
-    look = _look(state)
-    if look is None:
-        return {}, {"term": "embeddings", "epoch": state.epoch + 1, "step": (state.epoch + 1) * steps}
+def _epoch(group: Group, keeper: _Keeper, progress: Progress | None) -> None:
+    spent, begun = group.seconds, time.perf_counter()
+    for _ in group.steps():
+        group.seconds = spent + time.perf_counter() - begun
+        keeper.after_step()
+    means = [_means(member, group) for member in group.members]  # waits for the device: the steps are done
+    training = spent + time.perf_counter() - begun
+    seen = [_look(member, group) if member in group.alive else None for member in group.members]
+    whole = spent + time.perf_counter() - begun
+    group.epoch, group.step, group.seconds = group.epoch + 1, 0, 0.0
+    for member, mean, look_ in zip(group.members, means, seen, strict=True):
+        if look_ is not None:
+            row = {"epoch": group.epoch, **mean, "lr": member.rate, **look_, **_speed(group, training)}
+            member.history.append(row | {"seconds": whole / len(group.members)})
+            if progress and group.world.first:
+                progress(member.run, group.epoch, member.history[-1])
+
+
+def _means(member: Member, group: Group) -> Row:
+    """The epoch's means of a member's terms; `diverged` is set where one of them was not finite."""
+    if member.diverged is None and (bad := member.running.first_bad()) is not None:
+        member.diverged = _place(group, *bad)
+    means = member.running.means(group.feed.steps)
+    member.running = Running()
+    return means
+
+
+def _place(group: Group, step: int, term: str) -> dict[str, Any]:
+    """Where a run diverged: its term, and the epoch and step, from 1."""
+    return {"term": term, "epoch": group.epoch + 1, "step": group.epoch * group.feed.steps + step + 1}
+
+
+def _speed(group: Group, seconds: float) -> Row:
+    """Views a second and the share of the device's arithmetic, of all members that train together."""
+    steps = group.feed.steps * len(group.members)
+    device, precision = group.images.device, group.run.precision
     return {
-        "epoch": state.epoch + 1,
-        **means,
-        "lr": rate,
-        "views_per_second": 2 * steps * run.batch_size / seconds,
-        **look,
-        "seconds": time.perf_counter() - started,
-    }, None
-
-
-def _pair(state: _State, index: Tensor) -> tuple[Tensor, Tensor]:
-    """Both views of a batch: of the same images, or of related ones where the run's relation says so."""
-    images, generator = state.images, state.generator
-    related = index if state.partners is None else state.partners.sample(index, generator=generator)
-    first, second = (
-        view(images.train[of], generator=generator, factors=images.factors("train", of))
-        for view, of in zip(state.views, (index, related), strict=True)
-    )
-    return first, second
-
-
-def _probe_step(state: _State, representations: tuple[Tensor, Tensor], labels: Tensor) -> None:
-    """One step of the online linear classifier on detached representations: the encoder never feels it.
-
-    The second view of a related image may be of another class: only first views are learnt from then. The sum over
-    labelled images is divided by their number, at least 1, so that a batch without any has no gradient.
-    """
-    views = representations if state.partners is None else representations[:1]
-    logits = state.probe(torch.cat(views).detach())
-    targets = labels.repeat(len(views))
-    total = nn.functional.cross_entropy(logits, targets, ignore_index=-1, reduction="sum")
-    loss = total / (targets >= 0).sum().clamp_min(1)
-    state.probe_optimiser.zero_grad(set_to_none=True)
-    loss.backward()
-    state.probe_optimiser.step()
+        "views_per_second": 2 * steps * group.run.batch_size / seconds,
+        "utilisation": utilisation(group.flops * steps, seconds, device, precision) / group.world.size,
+    }
 
 
 @torch.no_grad()
-def _look(state: _State) -> Row | None:
-    """Online test accuracy, and the effective rank of the embeddings of some test images.
+def _look(member: Member, group: Group) -> Row | None:
+    """Online test accuracy, and the shape of the embeddings of some test images.
 
-    None if these are not finite: an epoch's last step can ruin the weights, and no loss is there to show it.
+    None, and `diverged` set, if these are not finite: an epoch's last step can ruin the weights, and no loss is there to
+    show it.
     """
-    state.method.eval()
-    features = represent(state.method, state.images.test, state.plain)
-    accuracy = (state.probe(features).argmax(1) == state.images.test_labels).float().mean()
-    shown = state.images.test[state.images.spread(RANK_IMAGES)]
-    embeddings = state.method.embed(state.plain(shown, generator=state.generator))
-    if not (torch.isfinite(features).all() and torch.isfinite(embeddings).all()):
+    images, method = group.images, member.method
+    features = represent(method, images, "test", group.feed.augmentations[0].plain())
+    accuracy = (member.probe(features).argmax(1) == images.test_labels).float().mean()
+    shown = features[images.spread(LOOKED_AT)]
+    embeddings = method.project(shown)
+    if not bool(torch.isfinite(features).all() & torch.isfinite(embeddings).all()):
+        member.diverged = _place(group, group.feed.steps - 1, "embeddings")
         return None
-    return {
-        "online_accuracy": float(accuracy),
-        "rank": effective_rank(singular_values(embeddings, centred=True)),
-    }
+    return {"online_accuracy": float(accuracy), **look(embeddings, shown)}

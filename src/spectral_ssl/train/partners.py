@@ -1,7 +1,8 @@
-"""Positive pairs drawn from a relation graph over the training images, on the device, a batch at a time."""
+"""Positive pairs drawn from a relation graph over the training images, on the device."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -12,9 +13,14 @@ from torch import Tensor
 from spectral_ssl.data.pairing import Relation, parse_relation
 from spectral_ssl.data.relations import neighbours_graph
 from spectral_ssl.errors import UserError, unknown
+from spectral_ssl.train.room import free_memory
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from spectral_ssl.train.images import Images
+
+_BLOCK = 1024  # images that are read at once
 
 
 @dataclass
@@ -36,15 +42,16 @@ class Partners:
     wrong: float
 
     def sample(self, index: Tensor, *, generator: torch.Generator) -> Tensor:
-        """A partner (B,) for each image of a batch (B,); an image without any is its own."""
+        """A partner (B,) for each of these images (B,), a batch or all of an epoch; one without any is its own."""
 
         def uniform() -> Tensor:
-            return torch.rand(len(index), generator=generator, device=index.device)
+            # Float32 has 2^24 values: of 1.3 million candidates some would come 8 % more often than others.
+            return torch.rand(len(index), generator=generator, device=index.device, dtype=torch.float64)
 
         size, place = self.size[index], self.place[index]
         inside = place >= 0
         others = size - inside.long()
-        step = (uniform() * others).long()  # never rounds up to `others`, below 2^24 candidates
+        step = (uniform() * others).long()  # never rounds up to `others`
         offset = torch.where(inside, (place + 1 + step) % size.clamp_min(1), step)
         # A lonely image's stretch is empty: its start may lie behind the last member.
         partner = self.members[(self.start[index] + offset).clamp_max(len(self.members) - 1)]
@@ -66,7 +73,7 @@ def partners(spec: str, images: Images) -> Partners | None:
         return None
     if relation.kind == "neighbours":
         return _of_neighbours(relation, images)
-    n, device = len(images.train), images.train.device
+    n, device = images.count("train"), images.device
     group = _groups(relation, images).cpu()
     order = torch.argsort(group, stable=True)
     values, counts = torch.unique_consecutive(group[order], return_counts=True)
@@ -80,7 +87,7 @@ def partners(spec: str, images: Images) -> Partners | None:
 
 def _groups(relation: Relation, images: Images) -> Tensor:
     """A number an image; equal numbers are related. Unlabelled images are related to none."""
-    everyone = torch.arange(len(images.train))
+    everyone = torch.arange(images.count("train"))
     if relation.kind == "views":
         return everyone
     if relation.kind == "labels":
@@ -98,13 +105,30 @@ def _groups(relation: Relation, images: Images) -> Tensor:
 
 
 def _of_neighbours(relation: Relation, images: Images) -> Partners:
-    pixels = images.train.cpu().flatten(1).numpy().astype(np.float64)
+    pixels = _pixels(images)
     graph = neighbours_graph(pixels, int(str(relation.argument)))
-    device = images.train.device
 
     def tensor(array: np.ndarray) -> Tensor:
-        return torch.from_numpy(array.astype(np.int64)).to(device)
+        return torch.from_numpy(array.astype(np.int64)).to(images.device)
 
-    nowhere = torch.full((len(pixels),), -1, device=device)
+    nowhere = torch.full((len(pixels),), -1, device=images.device)
     sizes = tensor(np.diff(graph.indptr))
     return Partners(tensor(graph.indices), tensor(graph.indptr[:-1]), sizes, nowhere, relation.wrong)
+
+
+def _pixels(images: Images) -> NDArray[np.float64]:
+    """The training images (N, C H W) as the search for neighbours takes them; refused where memory is short."""
+    n, *shape = images.shape
+    pixels = math.prod(shape)
+    needed, free = 8 * n * pixels, free_memory(torch.device("cpu"))
+    if needed > free:
+        raise UserError(
+            f"neighbours among {n:,} images of {pixels:,} numbers need {needed / 2**30:.1f} GiB of memory, and "
+            f"{free / 2**30:.1f} GiB are free; set data.train_limit or choose the relation 'labels'"
+        )
+    table = np.empty((n, pixels))
+    start = 0
+    for part in images.batches("train", torch.arange(n), _BLOCK):
+        table[start : start + len(part)] = part.flatten(1).cpu().numpy()
+        start += len(part)
+    return table

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from spectral_ssl.data.augment.stage import Parameters, per_sample, uniform
+from spectral_ssl.data.augment.stage import Parameters, constant, per_sample, uniform
 
 
 def inverse_affine_matrix(angle: Tensor, scale: Tensor, shear: Tensor, shift: Tensor) -> Tensor:
@@ -47,7 +47,7 @@ def affine(images: Tensor, angle: Tensor, scale: Tensor, shear: Tensor, shift: T
     matrix = inverse_affine_matrix(angle, scale, shear, shift)
     # In grid_sample's coordinates -1 and 1 are the outer edges. No matrix product: its TF32 form on a GPU
     # would move points by a hundredth of a pixel.
-    matrix = matrix / matrix.new_tensor([width / 2, height / 2]).view(1, 2, 1)
+    matrix = matrix / constant((width / 2, height / 2), matrix.device).view(1, 2, 1)
     along_x, along_y, offset = matrix.view(-1, 1, 1, 2, 3).unbind(4)
     grid = x.view(1, 1, -1, 1) * along_x + (y.view(1, -1, 1, 1) * along_y + offset)
     return functional.grid_sample(images, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
@@ -82,7 +82,7 @@ class RandomAffine:
 
     def apply(self, images: Tensor, parameters: Parameters) -> Tensor:
         """Map every sample; see `Stage`."""
-        shift = parameters["shift"] * parameters["shift"].new_tensor([images.shape[3], images.shape[2]])
+        shift = parameters["shift"] * constant((images.shape[3], images.shape[2]), images.device)
         return affine(images, parameters["angle"], parameters["scale"], parameters["shear"], shift)
 
 

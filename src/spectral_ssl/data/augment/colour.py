@@ -8,7 +8,14 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from spectral_ssl.data.augment.stage import Parameters, bernoulli, on_selected, per_sample, uniform
+from spectral_ssl.data.augment.stage import (
+    Parameters,
+    bernoulli,
+    constant,
+    on_selected,
+    per_sample,
+    uniform,
+)
 
 # ITU-R 601-2 luma, with torchvision's digits.
 LUMA = (0.2989, 0.587, 0.114)
@@ -37,37 +44,40 @@ def blend_(images: Tensor, weights: Tensor) -> Tensor:
     """Replace x by clamp(a x + b luma(x) + c mean(luma(x))), in place; weights (N, 3): a, b, c."""
     own, grey, mean = weights.unbind(1)
     level = luma(images)
-    shift = per_sample(level.mean((1, 2, 3)) * mean)
-    shift = torch.addcmul(shift, level, per_sample(grey))
+    shift = level.mean((1, 2, 3)) * mean
+    # Two passes: an addcmul of two numbers a sample is not vectorised on a CPU.
+    shift = torch.mul(level, per_sample(grey)).add_(per_sample(shift))
     return torch.addcmul(shift, images, per_sample(own), out=images).clamp_(0, 1)
 
 
 def rotate_hue_(images: Tensor, turns: Tensor) -> Tensor:
     """Rotate the hue of images (N, 3, H, W) by `turns` (N,) in [-0.5, 0.5], in place.
 
-    HSV's saturation and value are kept. Neither the saturation nor a sextant is needed: with hue h in
-    turns, a channel is min + (max - min) clamp(6 d - 1, 0, 1), where d is the distance of h + offset to the
-    nearest integer.
+    HSV's saturation and value are kept, and the place on the hexagon of hues is found without asking which
+    channel is the largest: in sixths of a turn from red it is 1 + (g + b - r - min) / (max - min) where g >= b,
+    and minus that elsewhere. From a place h in turns red is min + (max - min) clamp(6 |h - 1/2| - 1, 0, 1), green
+    and blue min + (max - min) clamp(2 - 6 |h - c|, 0, 1) with c = 1/3 and 2/3.
     """
     red, green, blue = images.unbind(1)
     high = torch.maximum(red, green)
     low = torch.minimum(red, green)
     torch.maximum(high, blue, out=high)
     torch.minimum(low, blue, out=low)
+    hue = (green + blue).sub_(red).sub_(low)
     chroma = high - low
-    # Grey pixels have no hue: any finite value will do.
-    sixth = chroma.clamp_min(1e-12).reciprocal_().mul_(1 / 6)
-    hue = (red - green).mul_(sixth).add_(2 / 3)
-    # Float masks (in-place eq) and lerp select exactly as `where` on booleans does, faster on a CPU.
-    hue.lerp_((blue - red).mul_(sixth).add_(1 / 3), high.clone().eq_(green))
-    hue.lerp_((green - blue).mul_(sixth), high.eq_(red))
-    hue.add_(turns.view(-1, 1, 1))
-    low.sub_(chroma)
+    red_base, base = low.sub_(chroma), high.add_(chroma)
     chroma.mul_(6)
-    for channel, offset in ((red, -1 / 2), (green, 1 / 6), (blue, -1 / 6)):
-        distance = hue + offset
-        distance.sub_(distance.round()).abs_().clamp_(1 / 6, 1 / 3)
-        torch.addcmul(low, chroma, distance, out=channel)
+    # Grey pixels have no hue: any finite value will do.
+    hue.mul_(chroma.clamp_min(1e-11).reciprocal_()).add_(1 / 6)
+    # A turn more keeps the place positive, so that its fraction is within [0, 1).
+    hue.copysign_(green - blue).add_((turns + 1).view(-1, 1, 1)).frac_()
+    for channel, centre, start, sign in (
+        (red, 1 / 2, red_base, 1),
+        (green, 1 / 3, base, -1),
+        (blue, 2 / 3, base, -1),
+    ):
+        distance = (hue - centre).abs_().clamp_(1 / 6, 1 / 3)
+        torch.addcmul(start, chroma, distance, value=sign, out=channel)
     return images
 
 
@@ -116,9 +126,10 @@ def colour_jitter(images: Tensor, factors: Tensor, order: Tensor, selected: Tens
     place = order.argsort(1)[:, HUE].masked_fill(~selected, 4)
     index = place.argsort()
     upto = torch.bincount(place, minlength=5).cumsum(0).tolist()
-    index = index[: upto[HUE]]
-    jittered = _jitter(images.index_select(0, index), factors[index], order[index], upto[:HUE])
-    return images.index_copy_(0, index, jittered)
+    jittered = index[: upto[HUE]]
+    images = images.index_select(0, index)
+    _jitter(images[: upto[HUE]], factors[jittered], order[jittered], upto[:HUE])
+    return images.index_select(0, index.argsort())  # half the time of index_copy_
 
 
 def _blend_weights(factors: Tensor, order: Tensor) -> tuple[Tensor, Tensor]:
@@ -134,7 +145,7 @@ def _blend_weights(factors: Tensor, order: Tensor) -> tuple[Tensor, Tensor]:
 def _jitter(images: Tensor, factors: Tensor, order: Tensor, first: list[int] | None = None) -> Tensor:
     """Jitter colour images in place; if sorted by the hue's place, the first first[k] have it at most k."""
     weights, place = _blend_weights(factors, order)
-    identity = weights.new_tensor([1.0, 0.0, 0.0])
+    identity = constant((1.0, 0.0, 0.0), weights.device)
     for before in (True, False):
         for k in range(HUE):
             if first is None:

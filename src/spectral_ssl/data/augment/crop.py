@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from spectral_ssl.data.augment.separable import interpolation_matrix, separable
-from spectral_ssl.data.augment.stage import Parameters, bernoulli, uniform
+from spectral_ssl.data.augment.stage import Parameters, bernoulli, constant, uniform
 
 TRIES = 10
 
@@ -75,11 +75,19 @@ def resized_crop(
         flip: (N,) booleans: mirror the result left to right.
     """
     height, width = images.shape[-2:]
-    top, left, rows, columns = boxes.unbind(1)
+    corner, extent = boxes.split(2, dim=1)
+    flip = torch.zeros_like(corner[:, 0], dtype=torch.bool) if flip is None else flip
+    mirror = torch.stack((torch.zeros_like(flip), flip), 1)
     matrix = partial(interpolation_matrix, interpolation=interpolation, antialias=antialias)
-    row_weights = matrix(top, rows, height, size[0])
-    column_weights = matrix(left, columns, width, size[1], mirror=flip)
-    return separable(images, row_weights, column_weights)
+    if height == width and size[0] == size[1]:
+        # Rows and columns in one call: their weights are so few that calls are what costs.
+        both = matrix(corner.flatten(), extent.flatten(), height, size[0], mirror=mirror.flatten())
+        return separable(images, *both.view(-1, 2, size[0], height).unbind(1))
+    rows, columns = (
+        matrix(corner[:, side], extent[:, side], source, size[side], mirror=mirror[:, side])
+        for side, source in enumerate((height, width))
+    )
+    return separable(images, rows, columns)
 
 
 def horizontal_flip(images: Tensor, flip: Tensor) -> Tensor:
@@ -105,7 +113,7 @@ class RandomResizedCrop:
     def sample(self, n: int, source: tuple[int, int], generator: torch.Generator) -> dict[str, Tensor]:
         """Draw boxes and flips; see `Stage`."""
         boxes = sample_boxes(n, source, scale=self.scale, ratio=self.ratio, generator=generator)
-        sides = boxes.new_tensor(source * 2)
+        sides = constant(source * 2, boxes.device)
         return {"crop": boxes / sides, "flip": bernoulli(n, self.flip, generator)}
 
     def apply(self, images: Tensor, parameters: Parameters) -> Tensor:
@@ -118,7 +126,7 @@ class RandomResizedCrop:
 
 def pixel_boxes(fractions: Tensor, source: tuple[int, int]) -> Tensor:
     """Snap boxes (N, 4), fractions of the image's sides, to whole pixels inside an image of size `source`."""
-    sides = fractions.new_tensor(source)
+    sides = constant(source, fractions.device)
     extent = (fractions[:, 2:] * sides).round_().clamp_min_(1)
     corner = torch.minimum((fractions[:, :2] * sides).round_(), sides - extent)
     return torch.cat((corner, extent), 1)

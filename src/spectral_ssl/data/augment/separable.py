@@ -18,11 +18,11 @@ def separable(images: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
     """Map images (N, C, H, W) by `rows` (N, P, H) and `columns` (N, Q, W) to (N, C, P, Q)."""
     n, channels, height, width = images.shape
     target = (rows.shape[1], columns.shape[1])
-    # With the channels inside the rows each sample is one product a side; small products are what costs.
-    lines = images.transpose(1, 2).reshape(n, height, channels * width)
-    lines = torch.bmm(rows, lines).view(n, target[0] * channels, width)
-    result = torch.bmm(lines, columns.transpose(1, 2)).view(n, target[0], channels, target[1])
-    return result.transpose(1, 2).contiguous()
+    # A sample's channels share one product with the columns. For the rows their matrix is repeated: moving the
+    # channels between the images' other axes and back would touch more memory.
+    lines = torch.bmm(images.reshape(n, channels * height, width), columns.transpose(1, 2))
+    rows = rows.unsqueeze(1).expand(n, channels, target[0], height).reshape(n * channels, target[0], height)
+    return torch.bmm(rows, lines.view(n * channels, height, target[1])).view(n, channels, *target)
 
 
 def _cubic(distance: Tensor, a: float) -> Tensor:
@@ -66,26 +66,29 @@ def interpolation_matrix(
     start, length = (value.to(torch.float32).view(-1, 1, 1) for value in (start, length))
     # No box is longer than the line, so the number of taps is known without looking at the boxes.
     widest = max(source / target, 1.0) if antialias else 1.0
-    taps = math.ceil(2 * SUPPORT[interpolation] * widest) + 1
+    support = SUPPORT[interpolation]
+    taps = math.ceil(2 * support * widest) + 1
     reduction = length / target
-    stretch = reduction.clamp_min(1.0) if antialias else torch.ones_like(reduction)
+    stretch = reduction.clamp_min(1.0) if widest > 1 else 1.0
     outputs = torch.arange(target, device=start.device, dtype=torch.float32).view(1, -1, 1)
     if mirror is not None:
         outputs = torch.where(mirror.view(-1, 1, 1), target - 1 - outputs, outputs)
     centre = (outputs + 0.5) * reduction
-    first = (centre - SUPPORT[interpolation] * stretch + 0.5).floor_()
-    pixel = first + torch.arange(taps, device=start.device, dtype=torch.float32)
-    distance = ((pixel + 0.5 - centre) / stretch).abs_()
+    first = (centre - support * stretch + 0.5).floor_()
+    tap = torch.arange(taps, device=start.device, dtype=torch.float32)
+    pixel = first + tap
+    distance = (first + 0.5 - centre) + tap
+    distance = (distance.div_(stretch) if widest > 1 else distance).abs_()
     if interpolation == "bilinear":
         weight = (1 - distance).clamp_min_(0)
     else:
         weight = _cubic(distance, -0.5 if antialias else -0.75)
+    position = torch.minimum(pixel.clamp_min(0), length - 1)
     if antialias:
-        weight = weight * ((pixel >= 0) & (pixel < length))
-        weight = weight / weight.sum(2, keepdim=True)
-    position = torch.minimum(pixel.clamp_min_(0), length - 1).add_(start).long()
+        weight.mul_(pixel.eq_(position))  # 1 within the box, 0 outside
+        weight.div_(weight.sum(2, keepdim=True))
     matrix = torch.zeros(len(start), target, source, device=start.device)
-    return matrix.scatter_add_(2, position, weight)
+    return matrix.scatter_add_(2, position.add_(start).long(), weight)
 
 
 def blur_matrix(sigma: Tensor, size: int, kernel: int) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Protocol
 
 import torch
@@ -40,6 +41,12 @@ def uniform(
 def bernoulli(n: int, probability: float, generator: torch.Generator) -> Tensor:
     """Draw (n,) booleans that are true with the given probability."""
     return torch.rand(n, generator=generator, device=generator.device) < probability
+
+
+@cache
+def constant(values: tuple[float, ...], device: torch.device) -> Tensor:
+    """These numbers as float32 (len(values),) on a device, kept: a copy from the host would wait at every step."""
+    return torch.tensor(values, dtype=torch.float32, device=device)
 
 
 def per_sample(values: Tensor) -> Tensor:
