@@ -3,8 +3,8 @@
 Run from a checkout: `PYTHONPATH=src python benchmarks/engine.py` on a CUDA device: SimCLR with a ResNet-18 of CIFAR
 stem, 512 pairs a batch in bfloat16, from 50,000 synthetic images of 32 px that lie on the device as uint8. Variants are
 ways to apply the networks: eager in either memory layout, and torch.compile's modes (`reduce-overhead` records CUDA
-graphs). The steps are training's own (`train.group.Group`), augmentation, optimiser and online probe included. `--small`
-does the same on a CPU in under a minute, with 64 images, in float32 and bfloat16.
+graphs). The steps are training's own (`train.group.Group`), with augmentation, optimiser and online probe.
+`--small` does the same on one core of a CPU in under a minute, with 64 images, in float32 and bfloat16.
 
 Writes results/engine_<device>.csv, .png (pdf, svg) and _operations.txt, torch.profiler's table. Shares are of the first
 variant's step: each part alone, timed by the device's clock. The floor is the networks' multiplications and additions
@@ -225,6 +225,8 @@ def main() -> None:
     if not arguments.small and not torch.cuda.is_available():
         parser.error("not run: no CUDA device; --small measures a CPU")
     device = torch.device("cpu" if arguments.small else "cuda")
+    if arguments.small:
+        torch.set_num_threads(1)
     arguments.folder.mkdir(parents=True, exist_ok=True)
     stem = arguments.folder / ("engine_cpu" if arguments.small else "engine_cuda")
     frame = measure(device, arguments.small, stem)

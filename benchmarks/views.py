@@ -170,17 +170,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--cores", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--sizes", type=int, nargs="+", choices=BATCHES, default=[*BATCHES])
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "views.csv")
     arguments = parser.parse_args()
     warnings.simplefilter("ignore")
-    rows = [
-        row for size in BATCHES for cores in arguments.cores for row in measure(size, cores, arguments.rounds)
-    ]
+    rows: list[dict[str, object]] = []
+    for size in arguments.sizes:
+        for cores in arguments.cores:
+            rows += measure(size, cores, arguments.rounds)
+            print(*rows[-2 - len(KORNIA) :], sep="\n", flush=True)
     frame = pd.DataFrame(rows)
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
     frame.to_csv(arguments.out, index=False, lineterminator="\n")
     draw(frame, arguments.out.with_suffix(""))
-    print(arguments.out.read_text(), end="")
 
 
 if __name__ == "__main__":

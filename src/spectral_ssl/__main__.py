@@ -1,7 +1,8 @@
 """The stage commands: `python -m spectral_ssl STAGE --tier FILE [...]`.
 
 Exit status: 0 done; 2 a user's error, told in one line; 3 a run's loss diverged and 4 a statement's check failed
-(results are written); 1 anything else. `--debug` shows stack traces.
+(results are written); 128 + n stopped by signal n, and the same command goes on from there; 1 anything else. `--debug`
+shows stack traces.
 """
 
 from __future__ import annotations

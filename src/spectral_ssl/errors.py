@@ -21,14 +21,18 @@ class Divergence(UserError):
 
 
 class Interrupted(UserError):
-    """A signal asked training to stop; what was done lies in a checkpoint. The exit status is 128 + the signal."""
+    """A signal asked training to stop; what was done lies in a checkpoint, unless the disk is full. The exit status is
+    128 + the signal.
+    """
 
-    def __init__(self, number: int, step: int, epoch: int, folder: Path) -> None:
+    def __init__(self, number: int, step: int, epoch: int, folder: Path, *, written: bool) -> None:
         name = signal.Signals(number).name
-        super().__init__(
-            f"stopped by {name} after step {step} (epoch {epoch}); the checkpoint is in {folder}; "
-            "the same command goes on from there"
+        where = (
+            f"the checkpoint is in {folder}; the same command goes on from there"
+            if written
+            else f"the disk of {folder} is full, make room: the same command goes on from the checkpoint before"
         )
+        super().__init__(f"stopped by {name} after step {step} (epoch {epoch}); {where}")
         self.exit_code = 128 + number
 
 

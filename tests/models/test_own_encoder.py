@@ -46,10 +46,12 @@ def pixels() -> Tensor:
 
 @torch.no_grad()
 def features(network: models.ResNet, pixels: Tensor) -> Tensor:
-    """What goes into torchvision's last layer, caught there."""
+    """What goes into torchvision's last layer, caught there; of pixels laid out as the project lays them out, since
+    the layout decides in which order products are summed.
+    """
     caught: list[Tensor] = []
     hook = network.fc.register_forward_pre_hook(lambda _, given: caught.append(given[0]))
-    network(pixels)
+    network(pixels.contiguous(memory_format=torch.channels_last))
     hook.remove()
     return caught[0]
 

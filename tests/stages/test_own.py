@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import shutil
 import warnings
 from pathlib import Path
@@ -17,18 +16,19 @@ from torchvision import models
 
 from spectral_ssl.config import load_tier
 from spectral_ssl.data.sources import load
+from spectral_ssl.engine import Engine
 from spectral_ssl.layout import RUN_FILES
 from spectral_ssl.models.encoders import get_encoder
 from spectral_ssl.papers.manifest import RunSettings, resolve
 from spectral_ssl.provenance import module_file, read_json, sha256_file
-from spectral_ssl.train import job, loop
+from spectral_ssl.train import group, job, loop
 
 Stage = Any  # conftest's OwnStage
 
 
 def measured(folder: Path) -> dict[str, Any]:
     """What a run says of itself, clocks left out."""
-    history = pd.read_csv(folder / "history.csv").drop(columns=["views_per_second", "seconds"])
+    history = pd.read_csv(folder / "history.csv").drop(columns=["views_per_second", "utilisation", "seconds"])
     return {
         "encoder": sha256_file(folder / "encoder.safetensors"),
         "probe": read_json(folder / "probe.json"),
@@ -91,7 +91,7 @@ def interrupted(options: object, step: int, *rest: object) -> float:
     return loop_rate(options, step, *rest)
 
 
-loop_rate: Any = loop.learning_rate
+loop_rate: Any = group.learning_rate
 
 
 def test_an_interrupted_run_resumes_and_that_of_an_edited_loss_starts_anew(
@@ -101,9 +101,12 @@ def test_an_interrupted_run_resumes_and_that_of_an_edited_loss_starts_anew(
     assert stage("--loss", path)[0] == 0
     undisturbed = measured(stage.only_run)
     shutil.rmtree(stage.results)
-    monkeypatch.setattr(job, "train", functools.partial(loop.train, checkpoint_seconds=0.0))
+    often = Engine(checkpoint_seconds=0.0)
+    monkeypatch.setattr(
+        job, "train_together", lambda *a, **k: loop.train_together(*a, **(k | {"engine": often}))
+    )
     with monkeypatch.context() as patch:
-        patch.setattr(loop, "learning_rate", interrupted)
+        patch.setattr(group, "learning_rate", interrupted)
         assert stage("--loss", path) == (130, [], ["error: interrupted; the next run resumes"])
     assert stage.written == []
     steps: list[int] = []
@@ -112,7 +115,7 @@ def test_an_interrupted_run_resumes_and_that_of_an_edited_loss_starts_anew(
         steps.append(step)
         return loop_rate(options, step, *rest)
 
-    monkeypatch.setattr(loop, "learning_rate", counted)
+    monkeypatch.setattr(group, "learning_rate", counted)
     stage.loss(stage.my_loss.replace("max=1", "max=2"))
     assert stage("--loss", path)[0] == 0
     assert steps == [0, 1, 2, 3]

@@ -228,6 +228,7 @@ def test_unknown_device(pretrain: Command, root: Path, device: str) -> None:
 
 def test_absent_device(pretrain: Command, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     message = refused(pretrain, root, a_batch("vicreg").id, *overrides(), "--device", "cuda:1")
     assert message == "device 'cuda:1' asked for, but 1 CUDA devices are present; use cpu"
 
@@ -268,7 +269,7 @@ def test_interruption_exits_130(pretrain: Command, root: Path, monkeypatch: pyte
     def interrupted(*_: Any, **__: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(job, "train", interrupted)
+    monkeypatch.setattr(job, "train_together", interrupted)
     status, lines = pretrain(a_batch("vicreg").id, *overrides())
     assert (status, lines) == (130, ["error: interrupted; the next run resumes"])
     assert not runs(root).exists()
@@ -280,7 +281,7 @@ def test_a_defect_exits_1_in_one_line(pretrain: Command, monkeypatch: pytest.Mon
     def broken(*_: Any, **__: Any) -> None:
         raise ZeroDivisionError("division\nby zero")
 
-    monkeypatch.setattr(job, "train", broken)
+    monkeypatch.setattr(job, "train_together", broken)
     status, lines = pretrain(a_batch("vicreg").id, *overrides())
     assert status == 1
     assert lines == ["error: ZeroDivisionError: division by zero (a defect: --debug shows where)"]

@@ -7,6 +7,9 @@ from __future__ import annotations
 
 import copy
 import json
+import os
+import shutil
+import signal
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -18,6 +21,7 @@ from torch import Tensor, nn
 
 from spectral_ssl.data.sources import ingest, load
 from spectral_ssl.engine import Engine
+from spectral_ssl.errors import Interrupted, UserError
 from spectral_ssl.losses import loss_names
 from spectral_ssl.methods import build_method
 from spectral_ssl.methods.base import Method, Step
@@ -163,17 +167,34 @@ def layers(world: World) -> dict[str, float]:
 
 
 def histories(world: World, folder: Path) -> dict[str, Any]:
-    """A tiny run's history by all processes and by one, and what this process wrote in a folder of its own."""
-    ingest("digits", folder / "digits", train_limit=100, test_limit=50)
-    images = Images.of(load(folder / "digits"), CPU)
+    """A tiny run's history by both processes and by one, and after an interruption that both or one went on from."""
+    own = folder / str(world.rank)
+    ingest("digits", own / "digits", train_limit=100, test_limit=50)
+    images = Images.of(load(own / "digits"), CPU)
     slowly = SGD.model_copy(
         update={"learning_rate": 1e-3}
     )  # rounding differs, and large steps make much of it
     run = settings({"loss": "vicreg"}).model_copy(update={"epochs": 2, "optimiser": slowly})
-    own, engine = folder / "scratch", Engine(checkpoint_seconds=0)
-    together = train(run, images, own, engine=engine, world=world).history
-    written = [path.name for path in own.rglob("*") if path.is_file()]
-    return {"together": together, "written": written, "alone": train(run, images, folder / "alone").history}
+    often = Engine(checkpoint_seconds=0)
+    found: dict[str, Any] = {"two": train(run, images, own / "two", engine=often, world=world).history}
+    found["written"] = [path.name for path in (own / "two").rglob("*") if path.is_file()]
+
+    def stop(*_: object) -> None:
+        """Called in the first process alone, after the first epoch."""
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    shared, copied = folder / "shared", folder / "copied"
+    try:
+        train(run, images, shared, world=world, progress=stop)
+    except Interrupted as error:
+        found["said"], found["status"] = str(error), error.exit_code
+    world.barrier()
+    if world.first:
+        shutil.copytree(shared, copied)
+        found["resumed by one"] = train(run, images, copied).history
+    world.barrier()
+    found["resumed by two"] = train(run, images, shared, world=world).history
+    return found | {"one": train(run, images, own / "one").history}
 
 
 def unscaled(ctx: Any, gradient: Tensor) -> Tensor:
@@ -192,9 +213,13 @@ def main(folder: Path) -> None:
             found["apart"] = {name: compare(runs[name], world) for name in CONTROLS}
         found["loss"] = {name: run.loss for name, run in runs.items()}
         found["layers"] = layers(world)
+        try:
+            found["refused"] = str(world.device("cuda"))
+        except UserError as error:
+            found["refused"] = str(error)
         found["agreed"] = [world.agree(False), world.agree(world.rank == 1), world.agree(True)]
         found["gathered"] = world.gather(torch.arange(2) + 10 * world.rank)[0].tolist()
-        found["histories"] = histories(world, folder / str(world.rank))
+        found["histories"] = histories(world, folder)
         (folder / f"{world.rank}.json").write_text(json.dumps(found))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +66,29 @@ def test_a_step_saved_again_is_replaced(tmp_path: Path) -> None:
     assert found is not None
     assert found[1] == {"value": "second"}
     assert names(tmp_path) == ["000000000001"]
+
+
+def test_processes_that_load_together_do_not_trip_each_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save(Checkpoints(tmp_path, SETTINGS), 1, 2)
+    place = tmp_path / "checkpoints"
+    (place / "000000000002").rename(place / ".000000000002.old")
+    (place / ".000000000003.77.part").mkdir()
+    rename, remove = Path.rename, shutil.rmtree
+
+    def renamed(path: Path, target: Path) -> Path:
+        rename(path, target)  # the other process is faster
+        return rename(path, target)
+
+    def removed(path: Path, **options: Any) -> None:
+        remove(path)
+        remove(path, **options)
+
+    monkeypatch.setattr(Path, "rename", renamed)
+    monkeypatch.setattr(shutil, "rmtree", removed)
+    assert step_of(tmp_path) == 2
+    assert names(tmp_path) == ["000000000001", "000000000002"]
 
 
 def spoil(path: Path, how: str) -> str:

@@ -20,6 +20,7 @@ from spectral_ssl.train import distributed
 from spectral_ssl.train.distributed import World, processes
 
 HERE = Path(__file__).parent
+CLOCKS = ("seconds", "views_per_second", "utilisation")
 NAMES = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")
 TWO = World(rank=1, size=2, local_rank=1, local_size=2)
 
@@ -75,6 +76,43 @@ def test_rows_are_gathered_in_order_and_one_flag_is_everybodys(pair: list[dict[s
     for found in pair:
         assert found["gathered"] == [0, 1, 10, 11]
         assert found["agreed"] == [False, True, True]
+
+
+def test_two_processes_have_the_history_of_one(pair: list[dict[str, Any]]) -> None:
+    one = pair[0]["histories"]["one"]
+    assert len(one) == 2
+    for found in pair:
+        for row, expected in zip(found["histories"]["two"], one, strict=True):
+            assert clockless(row) == pytest.approx(clockless(expected), rel=1e-4)
+    assert set(pair[0]["histories"]["written"]) == {"manifest.json", "state.pt", "weights.safetensors"}
+    assert pair[1]["histories"]["written"] == []
+
+
+def test_a_signal_to_one_process_stops_both_and_any_number_goes_on(pair: list[dict[str, Any]]) -> None:
+    first, second = (found["histories"] for found in pair)
+    assert first["said"].startswith("stopped by SIGTERM after step 9 (epoch 2); the checkpoint is in ")
+    assert (second["said"], second["status"], first["status"]) == (first["said"], 143, 143)
+    for resumed in (first["resumed by one"], first["resumed by two"], second["resumed by two"]):
+        for row, expected in zip(resumed, first["one"], strict=True):
+            assert clockless(row) == pytest.approx(clockless(expected), rel=1e-4)
+        assert (
+            resumed[0]["seconds"] == first["resumed by one"][0]["seconds"]
+        )  # of the checkpoint: not trained again
+        assert resumed[0]["seconds"] != first["one"][0]["seconds"]
+
+
+def clockless(row: dict[str, float]) -> dict[str, float]:
+    return {name: value for name, value in row.items() if name not in CLOCKS}
+
+
+def test_two_processes_without_two_cuda_devices_are_refused(pair: list[dict[str, Any]]) -> None:
+    present = torch.cuda.device_count()
+    if present > 1:
+        pytest.skip("this machine has a CUDA device for each")
+    for found in pair:
+        assert found["refused"].startswith(
+            f"2 processes on this node need a CUDA device each, but {present} CUDA devices are present; "
+        )
 
 
 def test_without_torchrun_there_is_one_process(monkeypatch: pytest.MonkeyPatch) -> None:

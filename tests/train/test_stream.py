@@ -7,6 +7,7 @@ import os
 import shutil
 import threading
 from collections.abc import Callable, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,9 @@ from spectral_ssl.data.views import get_augmentation
 from spectral_ssl.errors import UserError
 from spectral_ssl.evaluate.network import embed, represent
 from spectral_ssl.papers.manifest import RunSettings
+from spectral_ssl.train.distributed import World
 from spectral_ssl.train.evaluation import evaluate_run
+from spectral_ssl.train.feed import Feed
 from spectral_ssl.train.images import Images, Resident
 from spectral_ssl.train.loop import train
 from spectral_ssl.train.stream import Rows, Stream
@@ -131,6 +134,22 @@ def test_closing_early_leaves_no_thread_and_reads_little(
     generator.close()
     assert not readers()
     assert len(batches) <= taken + 3 * bool(taken)  # what was taken, two that the threads make, and one more
+
+
+def test_a_feed_that_stops_within_an_epoch_leaves_no_thread(
+    settings: Settings, digits: Dataset, images: Resident
+) -> None:
+    run = settings(relation="labels", batch_size=8)
+    streamed, resident = (
+        Feed(run, data, World()) for data in (Images.of(digits, CPU, mode="stream"), images)
+    )
+    epoch = streamed.epoch()
+    for ours, theirs in zip(islice(epoch, 5), resident.epoch(), strict=False):
+        assert torch.equal(ours.view1, theirs.view1)
+        assert torch.equal(ours.view2, theirs.view2)
+    assert len(readers()) > 2  # two calls of `batches`, for the pairs' two images
+    epoch.close()
+    assert not readers()
 
 
 def test_a_file_cut_short_is_named_after_what_it_still_gave(copied: Path) -> None:

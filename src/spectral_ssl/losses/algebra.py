@@ -112,7 +112,7 @@ class _SquaredProducts(Function):
     def forward(a: Tensor, b: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
         products = a @ (a if b is None else b).T
         diagonal = products.diagonal().clone()
-        products.fill_diagonal_(0)
+        products.diagonal().zero_()
         return diagonal, products.square().sum(), products
 
     @staticmethod

@@ -22,8 +22,7 @@ def barlow_twins(
     0.005.
 
     O(N K^2); with K > 2 N the off-diagonal sum is <Z1 Z1^T, Z2 Z2^T>_F less the diagonal's, of the normalised
-    columns, O(N^2 K) (`algebra.squared_products` says what that difference costs). With `center` the gradient
-    cannot be differentiated again: torch raises RuntimeError.
+    columns, O(N^2 K) (`algebra.squared_products` says what that difference costs).
     Terms: `invariance`, the diagonal; `redundancy`, the weighted off-diagonal.
     """
     normalise = standardise_columns if center else normalise_columns

@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
+
+from spectral_ssl.errors import UserError
 
 SIMILARITIES: dict[str, Callable[[Tensor], Tensor]] = {
     "plain": lambda s: s,
@@ -50,8 +51,8 @@ class Form(NamedTuple):
 def own_log_sum_exp(z: Tensor, temperature: float, similarity: str = "plain") -> Tensor:
     """log sum_{j != i} exp(phi(<z_i, z_j>) / temperature) for each row i of z (N, K), N >= 2: (N,).
 
-    Memory is O(N K) and blocks, whatever N. Above `DIRECT_BLOCKS` the gradient is computed by hand and has no gradient
-    of its own: torch raises RuntimeError when asked for one. The same holds for the two functions below.
+    Memory is O(N K) and a few blocks, whatever N. Above `DIRECT_BLOCKS` the gradient is computed by hand and has none
+    of its own: UserError under `create_graph=True`. The same holds for the two functions below.
     """
     return _log_sum_exps(z, z, Form("own", temperature, similarity))[0]
 
@@ -122,8 +123,12 @@ class _LogSumExps(torch.autograd.Function):
         return rows, columns if form.kind == "pair" else None
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, g: Tensor, h: Tensor | None) -> tuple[Tensor | None, ...]:
+        if torch.is_grad_enabled():
+            raise UserError(
+                f"found create_graph=True with {len(ctx.saved_tensors[0])} embeddings, expected a first derivative: "
+                "similarities of so many are taken a block at a time; pass fewer or leave out create_graph"
+            )
         form: Form = ctx.form
         a, b, rows, columns = ctx.saved_tensors
         own = form.kind == "own"

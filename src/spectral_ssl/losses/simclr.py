@@ -41,7 +41,7 @@ def simclr(
       squared norm of the embeddings is 1. It includes `center`.
 
     O(N^2 K) time and, since large matrices of similarities are never stored whole, O(N K) memory. Where they are not
-    (`losses/blockwise.py`), the gradient cannot be differentiated again: torch raises RuntimeError.
+    (`losses/blockwise.py` says from which N), there is no second derivative: UserError under `create_graph=True`.
     """
     z1, z2 = normalise_embeddings(z1, center, standardise), normalise_embeddings(z2, center, standardise)
     positive, negative = compare(z1, z2, temperature, negatives, similarity)

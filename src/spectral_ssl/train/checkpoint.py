@@ -13,6 +13,7 @@ import os
 import re
 import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,8 @@ class Checkpoints:
     """The newest checkpoints of one run.
 
     Args:
-        folder: the run's scratch folder, of one process at a time; checkpoints lie in its `checkpoints`.
+        folder: the run's scratch folder; checkpoints lie in its `checkpoints`. One process may save, after all
+            that share the run have loaded.
         settings: what makes the run what it is, as JSON can say it. A checkpoint of other settings is refused.
         keep: checkpoints that stay; with 2 a damaged one costs the time since the one before.
     """
@@ -110,15 +112,16 @@ class Checkpoints:
         return sorted(found, key=lambda path: int(path.name), reverse=True)
 
     def _tidy(self) -> None:
-        """Finish what a killed process began: see `_put` for `.old`."""
+        """Finish what a killed process began: see `_put` for `.old`. Processes that load together all do."""
         for old in self.folder.glob(".*.old"):
             target = self.folder / old.name[1:-4]
             if target.exists():
-                shutil.rmtree(old)
+                shutil.rmtree(old, ignore_errors=True)
             else:
-                old.rename(target)
+                with suppress(FileNotFoundError):
+                    old.rename(target)
         for part in self.folder.glob(".*.part"):
-            shutil.rmtree(part)
+            shutil.rmtree(part, ignore_errors=True)
 
     def _put(self, part: Path, target: Path) -> None:
         """Rename; a folder cannot replace one that has files, so an earlier one steps aside for that moment."""

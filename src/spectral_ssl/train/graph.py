@@ -22,7 +22,8 @@ from spectral_ssl.losses.graph import get_graph_loss
 from spectral_ssl.losses.graph.edges import PREPARE, Edges
 from spectral_ssl.models.convolutional import PerceptronEncoder, conv_narrow
 from spectral_ssl.models.initialise import build
-from spectral_ssl.train.loop import Row, generator_for
+from spectral_ssl.train.feed import generator_for
+from spectral_ssl.train.group import Row
 from spectral_ssl.train.optim import build_optimiser, learning_rate
 from spectral_ssl.train.step import descend, not_finite
 

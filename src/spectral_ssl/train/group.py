@@ -189,8 +189,8 @@ class Group:
             member.method.update((done + 1) / (run.epochs * steps))
             # The second view of a related image may be of another class: only first views are learnt from then.
             views = result.representations[: 2 if self.feed.partners is None else 1]
-            *views, labels = self.world.gather(*(view.detach() for view in views), batch.labels)
-            member.learn_labels(views, labels)
+            *gathered, labels = self.world.gather(*(view.detach() for view in views), batch.labels)
+            member.learn_labels(gathered, labels)
             terms = {name: value.detach() for name, value in result.terms.items()}
             total = result.terms.total.detach()
             member.running.add({"loss": total, **terms, "gradient_norm": outcome.gradient_norm})

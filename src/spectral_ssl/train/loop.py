@@ -100,6 +100,7 @@ class _Keeper:
     def __init__(self, group: Group, store: Checkpoints, seconds: float, stop: Stop) -> None:
         self.group, self.store, self.seconds, self.stop = group, store, seconds, stop
         self.saved = time.monotonic()
+        self.written = True
 
     def after_step(self) -> None:
         group = self.group
@@ -108,12 +109,13 @@ class _Keeper:
             self._save()
         if stopping:
             step = group.epoch * group.feed.steps + group.step
-            raise Interrupted(self.stop.signal or signal.SIGTERM, step, group.epoch + 1, self.store.folder)
+            epoch = min(group.epoch + 1, group.run.epochs)
+            number = self.stop.signal or signal.SIGTERM
+            raise Interrupted(number, step, epoch, self.store.folder, written=self.written)
 
     def at_end(self) -> None:
-        """What took long to train is kept while it is evaluated."""
-        if self._due():
-            self._save()
+        """What took long to train is kept while it is evaluated; a signal since the last step still counts."""
+        self.after_step()
 
     def _due(self) -> bool:
         return time.monotonic() - self.saved > self.seconds
@@ -121,7 +123,8 @@ class _Keeper:
     def _save(self) -> None:
         group = self.group
         if group.world.first:
-            self.store.save(group.weights(), group.state(), group.epoch * group.feed.steps + group.step)
+            step = group.epoch * group.feed.steps + group.step
+            self.written = self.store.save(group.weights(), group.state(), step)
         self.saved = time.monotonic()
 
 
