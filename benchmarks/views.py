@@ -3,8 +3,8 @@
 Run from a checkout: `PYTHONPATH=src python benchmarks/views.py`. kornia is not among the dependencies: `pip install
 kornia` beside them measures its two ways of cropping too; without it its rows say so. torchvision's v2 transforms
 see Pillow images in a DataLoader, a worker process a core; the others a batch of uint8 tensors, on as many threads. All
-take turns in one run, so that whatever else the machine does touches all, and each counts its median round: other
-machines give other rates, the ratios carry over. Writes results/views.csv and .png (pdf, svg).
+take turns in one run and count their median round. Rates a core are by CPU time, which leaves out what else the machine
+does: other machines give other rates, the ratios carry over. Writes results/views.csv and .png (pdf, svg).
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from importlib import metadata
 from pathlib import Path
 
 import pandas as pd
+import psutil
 import torch
 from PIL import Image
 from torch import Tensor
@@ -30,7 +31,7 @@ from spectral_ssl.data.views import get_augmentation
 
 BATCHES = {32: 512, 96: 128, 224: 32}  # images a batch by their side, px
 MEAN, STD = NORMALISATIONS["cifar10"]
-ROUND = 0.3  # seconds a round lasts at least
+ROUND = 0.4  # seconds a round lasts at least
 OURS, PILLOW = "spectral_ssl", "torchvision v2, Pillow, DataLoader"
 KORNIA = {f"kornia, {mode} crops": mode for mode in ("slice", "resample")}
 MISSING = "not installed (pip install kornia)"
@@ -103,12 +104,20 @@ def kornia(pixels: Tensor, mode: str) -> Callable[[], Tensor]:
     return lambda: transform(pixels.float().div_(255))
 
 
-def rate(batch: Callable[[], Tensor]) -> float:
-    """Views per second of one round."""
-    count, started = 0, time.perf_counter()
+def used() -> float:
+    """CPU seconds of this process and its workers so far."""
+    here = psutil.Process()
+    times = [process.cpu_times() for process in (here, *here.children(recursive=True))]
+    return sum(spent.user + spent.system for spent in times)
+
+
+def rates(batch: Callable[[], Tensor]) -> tuple[float, float]:
+    """Views per second of one round, and views per CPU second."""
+    batch()  # warms the caches that the others have filled
+    count, started, before = 0, time.perf_counter(), used()
     while time.perf_counter() - started < ROUND:
         count += len(batch())
-    return count / (time.perf_counter() - started)
+    return count / (time.perf_counter() - started), count / (used() - before)
 
 
 def measure(size: int, cores: int, rounds: int) -> list[dict[str, object]]:
@@ -124,19 +133,21 @@ def measure(size: int, cores: int, rounds: int) -> list[dict[str, object]]:
         versions |= dict.fromkeys(KORNIA, "")
     for batch in contenders.values():
         batch()
-    found: dict[str, list[float]] = {name: [] for name in contenders}
+    found: dict[str, list[tuple[float, float]]] = {name: [] for name in contenders}
     for _ in range(rounds):
         for name, batch in contenders.items():
-            found[name].append(rate(batch))
-    medians = {name: statistics.median(rates) for name, rates in found.items()}
+            found[name].append(rates(batch))
+    medians = {
+        name: [statistics.median(of) for of in zip(*pairs, strict=True)] for name, pairs in found.items()
+    }
     rows: list[dict[str, object]] = []
     for name, version in versions.items():
         row: dict[str, object] = {"name": name, "version": version, "cores": cores, "image_size": size}
         if name in medians:
             row |= {
-                "views_per_second": round(medians[name]),
-                "views_per_second_per_core": round(medians[name] / cores),
-                "times_slower": round(medians[OURS] / medians[name], 2),
+                "views_per_second": round(medians[name][0]),
+                "views_per_second_per_core": round(medians[name][1]),
+                "times_slower": round(medians[OURS][1] / medians[name][1], 2),
                 "status": "done",
             }
         rows.append(row if name in medians else {**row, "status": MISSING})

@@ -99,7 +99,7 @@ def test_float32_on_the_other_side_at_sizes_in_use(name, term, shape, options):
 def test_losses_are_those_of_the_whole_matrix(shape):
     """To 1e-12 in float64, by another route: the matrix itself."""
     z1, z2 = (z.detach() for z in matrices(shape))
-    n, k = shape
+    k = shape[1]
     u1, u2 = (torch.nn.functional.normalize(z, dim=1) for z in (z1, z2))
     expected = off_diagonal(u1 @ u2.T).square().mean().item()
     assert get_loss("spectral")(z1, z2, projection="sphere")["repulsion"].item() == pytest.approx(

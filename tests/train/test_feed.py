@@ -19,9 +19,7 @@ RELATIONS = ("views", "labels+wrong:0.3")
 
 
 def equal(one: Batch, other: Batch) -> bool:
-    return all(
-        torch.equal(getattr(one, name), getattr(other, name)) for name in ("view1", "view2", "labels")
-    )
+    return all(torch.equal(getattr(one, name), getattr(other, name)) for name in ("view1", "view2", "labels"))
 
 
 @pytest.mark.parametrize("relation", RELATIONS)

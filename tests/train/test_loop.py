@@ -11,16 +11,16 @@ import pytest
 import torch
 from torch import Tensor
 
+from spectral_ssl.engine import Engine
 from spectral_ssl.evaluate.network import embed, represent
 from spectral_ssl.losses import get_loss, loss_names
 from spectral_ssl.losses.terms import Terms
 from spectral_ssl.methods import base
 from spectral_ssl.papers.manifest import RunSettings
-from spectral_ssl.engine import Engine
 from spectral_ssl.train import group
-from spectral_ssl.train.images import Images
 from spectral_ssl.train.feed import generator_for
 from spectral_ssl.train.group import Row
+from spectral_ssl.train.images import Images
 from spectral_ssl.train.loop import Progress, Trained, train
 
 Settings = Callable[..., RunSettings]
@@ -99,7 +99,13 @@ def test_interrupted_and_resumed_is_as_undisturbed(
     undisturbed = train(run, images, tmp_path / "undisturbed", engine=Engine(checkpoint_seconds=1e9))
     scratch = tmp_path / "scratch"
     with pytest.raises(Interruption):
-        train(run, images, scratch, progress=interrupt_after(interrupted_in), engine=Engine(checkpoint_seconds=0))
+        train(
+            run,
+            images,
+            scratch,
+            progress=interrupt_after(interrupted_in),
+            engine=Engine(checkpoint_seconds=0),
+        )
     saved = sorted(path.name for path in (scratch / "checkpoints").iterdir())
     assert [int(name) for name in saved] == [3 * interrupted_in - 1, 3 * interrupted_in]
     epochs: list[int] = []
@@ -147,7 +153,15 @@ def test_history_has_a_row_an_epoch(tmp_path: Path, settings: Settings, images: 
     assert trained.diverged is None
     assert [list(row) for row in trained.history] == [list(trained.history[0])] * 3
     assert list(trained.history[0])[:5] == ["epoch", "loss", *TERMS]
-    columns = {"gradient_norm", "lr", "online_accuracy", "rank", "rank_representation", "embedding_norm", *CLOCK}
+    columns = {
+        "gradient_norm",
+        "lr",
+        "online_accuracy",
+        "rank",
+        "rank_representation",
+        "embedding_norm",
+        *CLOCK,
+    }
     assert columns <= set(trained.history[0])
     assert seen == [(k + 1, row) for k, row in enumerate(trained.history)]
     for epoch, row in enumerate(trained.history, start=1):

@@ -101,6 +101,9 @@ def _accelerator(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(feed, "generator_for", generator)
     monkeypatch.setattr(group, "generator_for", generator)
+    monkeypatch.setattr(
+        group, "step_flops", lambda *_: 1
+    )  # looks at a copy on the CPU, before the first step
     # Autocast knows no meta device; what it inserts are casts, on the device that holds the tensor.
     monkeypatch.setattr(torch, "autocast", lambda *_, **__: nullcontext())
 

@@ -222,3 +222,32 @@ def test_simsiams_predictor_keeps_its_peak(settings: Callable[..., RunSettings],
         resumed.load_state_dict(state)
         set_learning_rate(resumed, 0.001)
         assert sorted(group["lr"] for group in resumed.param_groups) == pytest.approx([0.001, 0.4])
+
+
+@pytest.mark.parametrize("name", ["sgd", "adamw"])
+@pytest.mark.parametrize("encoder", ["conv_narrow", "resnet18_cifar"])
+def test_fused_moves_are_those_of_the_plain_rule_in_any_layout(
+    settings: Callable[..., RunSettings], encoder: str, name: str
+) -> None:
+    """The fused kernels on a CPU read weight and gradient in memory's order: both must be laid out alike."""
+    moves = Optimiser(name=name, learning_rate=0.1, weight_decay=0.1, warmup_epochs=0)  # type: ignore[arg-type]
+    # No bias before a batch norm: its gradient is rounding alone, which AdamW scales up.
+    run = settings(encoder=encoder, optimiser=moves, projector="linear")
+    generator = torch.Generator().manual_seed(1)
+    views = [torch.rand(8, 1, 8, 8, generator=generator, dtype=torch.float64) for _ in range(2)]
+    ends = []
+    for fused in (True, False):
+        method = build_method(run, 8, 1, generator=torch.Generator().manual_seed(0))
+        method.double().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        optimiser = build_optimiser(method, moves)
+        assert all(group["fused"] for group in optimiser.param_groups)
+        for group in optimiser.param_groups:
+            group["fused"] = fused
+        set_learning_rate(optimiser, 0.1)
+        for _ in range(2):
+            optimiser.zero_grad()
+            method.step(*views).terms.total.backward()
+            optimiser.step()
+        ends.append(method.state_dict())
+    for one, other in zip(*(end.values() for end in ends), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-9, atol=1e-9)

@@ -77,7 +77,8 @@ def run_batch(
     for run in runs:
         check_run(run, images)
     for group in stackable(runs, engine.together if world.size == 1 else 1):
-        if not all(_status(place, run).is_file() for run in group):
+        # Agreed on, since a shared file system may show a file to one process before another.
+        if world.agree(not all(_status(place, run).is_file() for run in group)):
             _train_group(group, images, place, engine, world, progress)
     world.barrier()
     statuses = [read_json(_status(place, run)) for run in runs]

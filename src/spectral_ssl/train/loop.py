@@ -108,6 +108,7 @@ class _Keeper:
         if stopping or self._due():
             self._save()
         if stopping:
+            group.world.barrier()  # torchrun would end the writer as soon as another process has ended
             step = group.epoch * group.feed.steps + group.step
             epoch = min(group.epoch + 1, group.run.epochs)
             number = self.stop.signal or signal.SIGTERM

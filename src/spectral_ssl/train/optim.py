@@ -15,6 +15,13 @@ if TYPE_CHECKING:
     from spectral_ssl.sections import Optimiser
 
 
+FUSED = (
+    "cpu",
+    "cuda",
+    "mps",
+)  # devices with fused optimisers in every version of torch that the project takes
+
+
 def build_optimiser(module: nn.Module, settings: Optimiser) -> torch.optim.Optimizer:
     """SGD with momentum, AdamW or LARS, at rate 0 until `set_learning_rate`.
 
@@ -24,12 +31,13 @@ def build_optimiser(module: nn.Module, settings: Optimiser) -> torch.optim.Optim
     default on a CPU, and one launch on a GPU.
     """
     groups = _groups(module, settings)
+    fused = all(parameter.device.type in FUSED for group in groups for parameter in group["params"])
     if settings.name == "sgd":
         return torch.optim.SGD(
-            groups, lr=0.0, momentum=settings.momentum, weight_decay=settings.weight_decay, fused=True
+            groups, lr=0.0, momentum=settings.momentum, weight_decay=settings.weight_decay, fused=fused
         )
     if settings.name == "adamw":
-        return torch.optim.AdamW(groups, lr=0.0, weight_decay=settings.weight_decay, fused=True)
+        return torch.optim.AdamW(groups, lr=0.0, weight_decay=settings.weight_decay, fused=fused)
     return LARS(
         groups,
         momentum=settings.momentum,

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
+import time
 from types import FrameType, TracebackType
 from typing import Any
 
 ASKING = (signal.SIGTERM, signal.SIGUSR1)
+ONE_REQUEST = 5.0
 
 
 class Stop:
@@ -15,8 +18,9 @@ class Stop:
 
     Both ask for the same: Slurm sends either before a time limit or a preemption, as it is told to
     (`--signal=USR1@120`), container systems send SIGTERM. The first one is kept in `signal`, for the training loop
-    to look at between steps. A second one of the same kind goes to the handler that was there before, as a rule
-    the end of the process: who asks twice does not want to wait.
+    to look at between steps. One of the same kind that comes `ONE_REQUEST` seconds later goes to the handler that was
+    there before, as a rule the end of the process: who asks twice does not want to wait. Until then it is the same
+    request, since torchrun passes on to its processes what Slurm has sent to all of them.
 
     A context manager: handlers are installed on entry and put back on exit. Python lets the main thread alone
     install them; in another thread entering does nothing.
@@ -25,6 +29,7 @@ class Stop:
     def __init__(self) -> None:
         self.signal: int | None = None
         self._before: dict[int, Any] = {}
+        self._noticed: dict[int, float] = {}
 
     def __enter__(self) -> Stop:
         if threading.current_thread() is threading.main_thread():
@@ -41,5 +46,8 @@ class Stop:
             signal.signal(number, handler)
 
     def _notice(self, number: int, frame: FrameType | None) -> None:
-        signal.signal(number, self._before[number])
+        moment = time.monotonic()
         self.signal = self.signal or number
+        if moment - self._noticed.setdefault(number, moment) >= ONE_REQUEST:
+            signal.signal(number, self._before[number])
+            os.kill(os.getpid(), number)

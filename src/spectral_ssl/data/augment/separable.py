@@ -7,11 +7,14 @@ whole batch in which every sample has its own box or its own width.
 from __future__ import annotations
 
 import math
+from functools import cache
 
 import torch
 from torch import Tensor
 
 SUPPORT = {"bilinear": 1.0, "bicubic": 2.0}
+# Lines so short that the weights of all boxes take no more than this are computed once and looked up: 8 MiB at 32 px.
+TABLE_BYTES = 8 << 20
 
 
 def separable(images: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
@@ -63,6 +66,35 @@ def interpolation_matrix(
     Returns:
         (N, target, source) float32; every row sums to 1.
     """
+    if 8 * source**3 * target <= TABLE_BYTES:
+        box = start * source + (length - 1)
+        if mirror is not None:
+            box = box + mirror * source**2
+        return _table(source, target, interpolation, antialias, start.device).index_select(0, box.long())
+    return _weights(start, length, source, target, interpolation, antialias, mirror)
+
+
+@cache
+def _table(source: int, target: int, interpolation: str, antialias: bool, device: torch.device) -> Tensor:
+    """The matrices (2 source^2, target, source) of all boxes: mirrored or not, start by start, length by length.
+
+    Boxes that leave the line are cut at its end.
+    """
+    numbers = torch.arange(2 * source**2, device=device)
+    mirror, start, length = numbers >= source**2, numbers // source % source, numbers % source + 1
+    length = torch.minimum(length, source - start)
+    return _weights(start, length, source, target, interpolation, antialias, mirror)
+
+
+def _weights(
+    start: Tensor,
+    length: Tensor,
+    source: int,
+    target: int,
+    interpolation: str,
+    antialias: bool,
+    mirror: Tensor | None,
+) -> Tensor:
     start, length = (value.to(torch.float32).view(-1, 1, 1) for value in (start, length))
     # No box is longer than the line, so the number of taps is known without looking at the boxes.
     widest = max(source / target, 1.0) if antialias else 1.0
