@@ -121,13 +121,14 @@ def test_a_damaged_checkpoint_costs_the_steps_since_the_one_before(
     run = settings(epochs=3)
     with pytest.raises(Interruption):
         train(run, images, tmp_path, progress=interrupt_after(2), engine=Engine(checkpoint_seconds=0))
+    trained: list[int] = []
     older, newest = sorted((tmp_path / "checkpoints").iterdir())
     for folder, epochs in ((newest, [2, 3]), (older, [1, 2, 3])):
         file = folder / "weights.safetensors"
         file.write_bytes(file.read_bytes()[:-1])
-        seen: list[int] = []
-        again = train(run, images, tmp_path, progress=lambda _, epoch, __: seen.append(epoch))
-        assert seen == epochs
+        again = train(run, images, tmp_path, progress=lambda _, epoch, __: trained.append(epoch))
+        assert trained == epochs
+        trained.clear()
         assert str(folder) in caplog.text
     assert_same(again, train(run, images, tmp_path / "fresh"))
 

@@ -93,6 +93,7 @@ import os, signal, sys
 from spectral_ssl.train import signals
 from spectral_ssl.train.signals import Stop
 
+signals.ONE_REQUEST = 0.0
 with Stop() as stop:
     for _ in range(int(sys.argv[2])):
         os.kill(os.getpid(), int(sys.argv[1]))

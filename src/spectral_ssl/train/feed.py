@@ -41,9 +41,9 @@ def generator_for(seed: int, purpose: str, device: torch.device | str = "cpu") -
 class Feed:
     """The batches of one seed. Everything is drawn on the device that trains, and nothing waits for it.
 
-    Order and positive pairs are drawn for a whole epoch, so that images can be read ahead; views as they are used. Several
-    processes draw the same numbers, for the whole batch, and keep their own rows: their number changes no view.
-    An epoch leaves out the images that do not fill its last batch.
+    Order and positive pairs are drawn for a whole epoch, so that images can be read ahead; views as they are used.
+    Several processes draw the same numbers, for the whole batch, and keep their own rows: their number changes no
+    view. An epoch leaves out the images that do not fill its last batch.
     """
 
     def __init__(self, run: RunSettings, images: Images, world: World) -> None:

@@ -88,8 +88,8 @@ class Member:
     def learn_labels(self, representations: Sequence[Tensor], labels: Tensor) -> None:
         """One step of the online linear classifier on detached representations: the encoder never feels it.
 
-        representations: one or two views', each (B, D); labels: (B,), -1 for none. The sum over labelled images is divided
-        by their number, at least 1, so that a batch without any has no gradient.
+        representations: one or two views', each (B, D); labels: (B,), -1 for none. The sum over labelled images is
+        divided by their number, at least 1, so that a batch without any has no gradient.
         """
         logits = self.probe(torch.cat(list(representations)).to(self.probe.weight.dtype))
         targets = labels.repeat(len(representations))

@@ -175,8 +175,8 @@ def _speed(group: Group, seconds: float) -> Row:
 def _look(member: Member, group: Group) -> Row | None:
     """Online test accuracy, and the shape of the embeddings of some test images.
 
-    None, and `diverged` set, if these are not finite: an epoch's last step can ruin the weights, and no loss is there to
-    show it.
+    None, and `diverged` set, if these are not finite: an epoch's last step can ruin the weights, and no loss is there
+    to show it.
     """
     images, method = group.images, member.method
     features = represent(method, images, "test", group.feed.augmentations[0].plain())

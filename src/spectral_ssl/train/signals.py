@@ -48,6 +48,8 @@ class Stop:
     def _notice(self, number: int, frame: FrameType | None) -> None:
         moment = time.monotonic()
         self.signal = self.signal or number
-        if moment - self._noticed.setdefault(number, moment) >= ONE_REQUEST:
+        if number not in self._noticed:
+            self._noticed[number] = moment
+        elif moment - self._noticed[number] >= ONE_REQUEST:
             signal.signal(number, self._before[number])
             os.kill(os.getpid(), number)

@@ -23,11 +23,6 @@ if TYPE_CHECKING:
 FREE = {"loss", "hyperparameters", "optimiser", "seed", "probes", "draws", "augmented_probe"}
 FREE_OPTIONS = {"momentum", "final_momentum", "constant_predictor_rate", "queue"}
 
-# A core's second-level cache, about. A CPU reaches most of its arithmetic within one member's layer, unless that is
-# small; a joint layer saves calls, and loses more than that once its output falls out of this cache
-# (benchmarks/results/sweep.csv).
-CACHE_BYTES = 1 << 20
-
 _TOGETHER = {nn.Conv2d, nn.Linear, nn.BatchNorm1d, nn.BatchNorm2d, nn.ReLU, nn.Flatten}
 
 
@@ -55,12 +50,17 @@ class Stack:
     Parameters are joined in the forward pass, so that autograd gives each its own gradient; batch norm's running
     statistics are written back to each. Sums never mix members: what is not finite in one stays there.
 
-    A member's step is that of `Method.step` up to the rounding of another order of sums. Networks other than the
-    small encoders and heads, such as ResNets, are applied one member after the other, which gives the same bits.
+    at_once: how many members share an operation; None leaves it to the device. On a GPU it is all of them: a small layer
+    costs a launch whatever its size. On a CPU it is one, every member's layers by themselves: a core spends a step of
+    the small encoders in arithmetic and memory, not in calls, and wider operations leave its cache. Members then gain
+    by sharing views and the backward pass, and each keeps the bits that it has alone
+    (benchmarks/results/sweep.csv).
 
-    at_once: how many members share an operation; None leaves it to the device: all of them on a GPU, where a small
-    layer costs a launch whatever its size, and on a CPU as many as the cache holds (`CACHE_BYTES`), down to one.
+    With several at once a step is that of `Method.step` up to the rounding of another order of sums. One parameter feels
+    it more: a bias that batch norm subtracts again has a gradient of rounding alone, which AdamW scales up. Networks
+    other than the small encoders and heads, such as ResNets, are always applied one after the other.
 
+    The steps' graphs are joined: one backward pass must take the losses of all of them.
     Raises UserError for methods whose networks or precision differ, and for none.
     """
 
@@ -91,7 +91,7 @@ class Stack:
     def _apply(self, networks: Sequence[nn.Module], inputs: Sequence[Tensor]) -> list[Tensor]:
         """The networks' outputs, one each."""
         layers = [_layers(network) for network in networks]
-        count = min(len(networks), self.at_once or _fitting(layers[0], inputs[0]))
+        count = min(len(networks), self.at_once or _at_once(inputs[0].device))
         if not layers[0] or count == 1:
             return [network(x) for network, x in zip(networks, inputs, strict=True)]
         outputs: list[Tensor] = []
@@ -213,15 +213,6 @@ def _features(x: Tensor, members: int) -> Tensor:
     return x.unflatten(1, (members, -1)).flatten(2).permute(1, 2, 0)
 
 
-def _fitting(layers: Sequence[nn.Module], x: Tensor) -> int:
-    """How many members' largest layer output fits the cache, at least 1; all on other devices than a CPU."""
-    if x.device.type != "cpu":
-        return sys.maxsize
-    pixels, widest = x[0, 0].numel(), 1
-    for layer in layers:
-        if isinstance(layer, nn.Conv2d):
-            pixels //= layer.stride[0] * layer.stride[1]
-            widest = max(widest, layer.out_channels * pixels)
-        elif isinstance(layer, nn.Linear):
-            widest = max(widest, layer.out_features)
-    return max(1, CACHE_BYTES // (widest * len(x) * x.element_size()))
+def _at_once(device: torch.device) -> int:
+    """How many members share an operation on a device: one on a CPU, all elsewhere."""
+    return 1 if device.type == "cpu" else sys.maxsize
