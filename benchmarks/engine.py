@@ -212,7 +212,7 @@ def draw(frame: pd.DataFrame, stem: Path) -> None:
         shares.barh(known.precision, known[column], left=left, color=plotting.COLOURS[index], label=label)
         left += known[column]
     shares.set_xlabel("share of a step")
-    shares.legend(fontsize=8)
+    figure.legend(loc="outside lower center", ncols=len(columns), fontsize=8)
     figure.suptitle(f"{frame.device[0]}, torch {frame.torch[0]}", fontsize=8)
     plotting.save(figure, stem)
 

@@ -1,7 +1,8 @@
 """A training step and an epoch beside lightly's SimCLR, VICReg and Barlow Twins, with the same networks.
 
 Run from a checkout: `PYTHONPATH=src python benchmarks/lightly_step.py` (lightly is among the development dependencies).
-Rows of `step`: views that are there already, through networks, loss, backward pass and optimiser; CPU time of one thread.
+Rows of `step`: views that are there already, through networks, loss, backward pass and optimiser, in one thread's CPU
+time.
 Rows of `epoch`: from images to the epoch's end, on two cores. Ours is `train.loop.train`, with its online probe and its
 look at test images, on two threads. Theirs is the loop of lightly's documentation: Pillow images, `SimCLRTransform` as
 it is there for images of this size, a DataLoader with two workers, SGD. The row `cuda` is an epoch with a ResNet-18

@@ -98,7 +98,8 @@ def measure(count: int, setup: str, images: Images, rounds: int) -> list[dict[st
     seconds: dict[str, list[float]] = {variant: [] for variant in trained}
     for _ in range(rounds + 1):
         for variant, groups in trained.items():
-            stacked._at_once = lambda device, count=VARIANTS.get(variant, 1): count
+            shared = VARIANTS.get(variant, 1)
+            stacked._at_once = lambda device, shared=shared: shared
             seconds[variant].append(epoch(groups, images.device))
     feed = trained[ALONE][0].feed
     views = 2 * count * min(STEPS, feed.steps) * feed.batch_size

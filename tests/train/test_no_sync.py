@@ -106,6 +106,7 @@ def _accelerator(monkeypatch: pytest.MonkeyPatch) -> None:
     )  # looks at a copy on the CPU, before the first step
     # Autocast knows no meta device; what it inserts are casts, on the device that holds the tensor.
     monkeypatch.setattr(torch, "autocast", lambda *_, **__: nullcontext())
+    monkeypatch.setattr(torch, "is_autocast_enabled", lambda *_: False)
 
 
 def images(size: int) -> Resident:

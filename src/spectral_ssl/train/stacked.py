@@ -50,15 +50,15 @@ class Stack:
     Parameters are joined in the forward pass, so that autograd gives each its own gradient; batch norm's running
     statistics are written back to each. Sums never mix members: what is not finite in one stays there.
 
-    at_once: how many members share an operation; None leaves it to the device. On a GPU it is all of them: a small layer
-    costs a launch whatever its size. On a CPU it is one, every member's layers by themselves: a core spends a step of
-    the small encoders in arithmetic and memory, not in calls, and wider operations leave its cache. Members then gain
-    by sharing views and the backward pass, and each keeps the bits that it has alone
+    at_once: how many members share an operation; None leaves it to the device. On a GPU it is all of them: a small
+    layer costs a launch whatever its size. On a CPU it is one, every member's layers by themselves: a step of the
+    small encoders is arithmetic and memory there, hardly calls, and wider operations leave the core's cache. Members
+    then gain by sharing views and the backward pass, and each keeps the bits that it has alone
     (benchmarks/results/sweep.csv).
 
-    With several at once a step is that of `Method.step` up to the rounding of another order of sums. One parameter feels
-    it more: a bias that batch norm subtracts again has a gradient of rounding alone, which AdamW scales up. Networks
-    other than the small encoders and heads, such as ResNets, are always applied one after the other.
+    With several at once a step is that of `Method.step` up to the rounding of another order of sums. One parameter
+    feels it more: a bias that batch norm subtracts again has a gradient of rounding alone, which AdamW scales up.
+    Networks other than the small encoders and heads, such as ResNets, are always applied one after the other.
 
     The steps' graphs are joined: one backward pass must take the losses of all of them.
     Raises UserError for methods whose networks or precision differ, and for none.
@@ -214,5 +214,5 @@ def _features(x: Tensor, members: int) -> Tensor:
 
 
 def _at_once(device: torch.device) -> int:
-    """How many members share an operation on a device: one on a CPU, all elsewhere."""
+    """How many members share an operation: one on a CPU, all elsewhere."""
     return 1 if device.type == "cpu" else sys.maxsize
