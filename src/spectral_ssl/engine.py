@@ -16,7 +16,9 @@ class Engine(BaseModel):
         default=1, ge=1, description="Processes that share each batch of a run, a device each (torchrun)."
     )
     together: int = Field(
-        default=1, ge=1, description="Runs of a job that train together in one pass, where networks are equal."
+        default=1,
+        ge=1,
+        description="Runs of a job that train together in one pass, where networks are equal.",
     )
     data: Literal["auto", "resident", "stream"] = Field(
         default="auto",

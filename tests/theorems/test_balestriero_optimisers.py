@@ -133,8 +133,9 @@ def test_least_squares_by_the_span_is_that_of_the_normal_equations() -> None:
 
 
 def test_operations_are_those_of_a_count_by_hand() -> None:
-    # Covariances of two views, forwards one product and backwards two (of N K^2 multiplications and additions).
-    assert complexity.operations("vicreg", 64, 16) == 2 * 3 * 2 * 64 * 16**2
+    # Covariances of two views: forwards one product of N K^2 multiplications and additions, and backwards one, for they
+    # are symmetric.
+    assert complexity.operations("vicreg", 64, 16) == 2 * 2 * 2 * 64 * 16**2
     edges = complexity.ring(6, 4)
     G = np.zeros((6, 6))
     G[edges.rows, edges.columns] = 1

@@ -35,7 +35,10 @@ def run(context: Context, batch: str, device: str | None = None) -> int:
         folder = context.layout.data(members.runs[0].dataset)
         dataset = load(folder)
         place = Place(
-            context.layout.runs, context.layout.scratch, batch_code(members), sha256_file(folder / "meta.json")
+            context.layout.runs,
+            context.layout.scratch,
+            batch_code(members),
+            sha256_file(folder / "meta.json"),
         )
         show = Progress(members.runs) if world.first and not context.quiet else None
         statuses = run_batch(
@@ -65,7 +68,9 @@ def prepare_device(context: Context, world: World, name: str | None) -> torch.de
     if device.type == "cuda":
         torch.backends.cudnn.benchmark = True  # shapes never change within a run
     elif context.tier.training.precision == "bfloat16" and not torch.ops.mkldnn._is_mkldnn_bf16_supported():
-        log.warning("this processor has no bfloat16: it is imitated, slowly; training.precision=float32 avoids that")
+        log.warning(
+            "this processor has no bfloat16: it is imitated, slowly; training.precision=float32 avoids that"
+        )
     return device
 
 

@@ -14,7 +14,7 @@ from spectral_ssl.methods import build_method
 from spectral_ssl.train.diagnostics import Running
 from spectral_ssl.train.feed import Batch, Feed, generator_for
 from spectral_ssl.train.flops import step_flops
-from spectral_ssl.train.optim import build_optimiser, learning_rate
+from spectral_ssl.train.optim import FUSED, build_optimiser, learning_rate
 from spectral_ssl.train.stacked import Stack
 from spectral_ssl.train.step import descend_together
 
@@ -56,7 +56,8 @@ class Member:
         nn.init.zeros_(probe.weight)
         nn.init.zeros_(probe.bias)
         probe = probe.to(images.device)
-        probe_optimiser = torch.optim.Adam(probe.parameters(), lr=ONLINE_RATE)
+        fused = images.device.type in FUSED
+        probe_optimiser = torch.optim.Adam(probe.parameters(), lr=ONLINE_RATE, fused=fused)
         return cls(run, method, probe, build_optimiser(method, run.optimiser), probe_optimiser)
 
     def weights(self) -> dict[str, Tensor]:
@@ -116,7 +117,9 @@ class Group:
         self.members = [Member.start(run, images) for run in runs]
         self.feeds = {run.seed: Feed(run, images, world) for run in runs}
         self.feed = self.feeds[self.run.seed]
-        self.flops = step_flops(self.members[0].method, self.run.batch_size, images.shape[1:])  # a member's step
+        self.flops = step_flops(
+            self.members[0].method, self.run.batch_size, images.shape[1:]
+        )  # a member's step
         self.forward = _forward([member.method for member in self.members], engine, world)
         self.epoch = 0  # epochs done
         self.step = 0  # steps done in the epoch after these
@@ -152,9 +155,7 @@ class Group:
         """Go on from `weights` and `state`."""
         for member, saved in zip(self.members, state["members"], strict=True):
             own = f"{member.run.id}/"
-            member.restore(
-                {k.removeprefix(own): v for k, v in weights.items() if k.startswith(own)}, saved
-            )
+            member.restore({k.removeprefix(own): v for k, v in weights.items() if k.startswith(own)}, saved)
         for seed, feed in self.feeds.items():
             feed.restore(state["feeds"][str(seed)])
         self.epoch, self.step, self.seconds = state["epoch"], state["step"], state["seconds"]
@@ -165,8 +166,7 @@ class Group:
             member.method.train()
         with ExitStack() as stack:
             feeds = {
-                seed: stack.enter_context(closing(feed.epoch(self.step)))
-                for seed, feed in self.feeds.items()
+                seed: stack.enter_context(closing(feed.epoch(self.step))) for seed, feed in self.feeds.items()
             }
             while self.step < self.feed.steps and self.alive:
                 self._step({seed: next(feed) for seed, feed in feeds.items()})

@@ -180,7 +180,8 @@ def _look(member: Member, group: Group) -> Row | None:
     """
     images, method = group.images, member.method
     features = represent(method, images, "test", group.feed.augmentations[0].plain())
-    accuracy = (member.probe(features).argmax(1) == images.test_labels).float().mean()
+    scores = member.probe(features.to(member.probe.weight.dtype))
+    accuracy = (scores.argmax(1) == images.test_labels).float().mean()
     shown = features[images.spread(LOOKED_AT)]
     embeddings = method.project(shown)
     if not bool(torch.isfinite(features).all() & torch.isfinite(embeddings).all()):
