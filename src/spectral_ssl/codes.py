@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from spectral_ssl.data.sources import reader_module
-from spectral_ssl.layout import INDUCTIVE_BIAS
+from spectral_ssl.layout import ENGINE_SPEED, INDUCTIVE_BIAS
 from spectral_ssl.losses.graph.registry import get_graph_loss
 from spectral_ssl.losses.registry import get_loss, loss_names
 from spectral_ssl.methods.table import METHODS
@@ -86,7 +86,9 @@ def notebook_code(paper: str) -> str:
 
 
 def report_code() -> str:
-    """The hash of the report's code, templates and texts of the statements."""
+    """The hash of the report's code, templates, texts of the statements and measured speed of the engine."""
     texts = [f"papers/{paper}/statements.yaml" for paper in PAPERS]
     templates = ["stages/report.html.j2", "stages/theorems.html.j2"]
-    return code_hash(["spectral_ssl.stages.report"], [*texts, "papers/misprints.yaml", *templates])
+    texts += ["papers/misprints.yaml", "papers/speed.yaml", *templates]
+    speed = [sha256_file(ENGINE_SPEED)] if ENGINE_SPEED.is_file() else []
+    return code_hash(["spectral_ssl.stages.report"], texts, picked=speed)

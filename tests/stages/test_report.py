@@ -128,8 +128,8 @@ def test_every_tier_present_is_merged_this_one_first(tmp_path: Path) -> None:
     report.run(context)
     ledger = pd.read_csv(tmp_path / "results" / "ledger.csv")
     assert list(ledger.columns) == COLUMNS
-    assert list(dict.fromkeys(ledger["tier"])) == ["smoke", "gpu", "laptop"]
-    assert len(ledger) == 3 * len(PAPERS)
+    assert list(dict.fromkeys(ledger["tier"])) == ["smoke", "gpu", "laptop", "engine"]
+    assert len(ledger) == 3 * len(PAPERS) + 3  # and the engine's aims
     theorems = pd.read_csv(tmp_path / "results" / "theorems.csv")
     assert ",".join(theorems.columns) == THEOREM_COLUMNS
     assert len(theorems) == 3 * sum(len(paper_statements(paper)) for paper in PAPERS)
@@ -141,7 +141,7 @@ def test_reference_results_are_merged_last_and_named_so(tmp_path: Path) -> None:
     (tmp_path / "results" / "gpu").rename(tmp_path / "reference" / "gpu")
     report.run(tree(tmp_path, "smoke"))
     ledger = pd.read_csv(tmp_path / "results" / "ledger.csv")
-    assert list(dict.fromkeys(ledger["tier"])) == ["smoke", "gpu (reference)"]
+    assert list(dict.fromkeys(ledger["tier"])) == ["smoke", "gpu (reference)", "engine"]
     theorems = pd.read_csv(tmp_path / "results" / "theorems.csv")
     assert list(dict.fromkeys(theorems["tier"])) == ["smoke", "gpu (reference)"]
 

@@ -14,7 +14,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from spectral_ssl import __version__
 from spectral_ssl.layout import Layout
-from spectral_ssl.papers import PAPERS
+from spectral_ssl.papers import PAPERS, speed
 from spectral_ssl.papers.evidence import COLUMNS, VERDICTS
 from spectral_ssl.papers.ledger import counts
 from spectral_ssl.papers.statements import check_texts, mathml, misprints, statement_texts, worded
@@ -47,7 +47,7 @@ def run(context: Context) -> int:
     results = context.root / "results"
     layouts = present(context)
     tiers = [_label(layout) for layout in layouts]
-    ledger = pd.concat([_ledger(layout) for layout in layouts], ignore_index=True)
+    ledger = pd.concat([*(_ledger(layout) for layout in layouts), speed.speed()], ignore_index=True)
     theorems = [
         {"tier": _label(layout)} | {name: check[name] for name in THEOREM_COLUMNS}
         for layout in layouts
@@ -62,8 +62,8 @@ def run(context: Context) -> int:
     page = environment.get_template("report.html.j2").render(
         version=__version__,
         tier=context.tier,
-        tiers=tiers,
-        papers=PAPERS,
+        tiers=[*tiers, speed.NAME],
+        papers={**PAPERS, speed.NAME: speed.TITLE},
         verdicts=VERDICTS,
         columns=COLUMNS,
         counts={paper: counts(_of(ledger, context.tier.name, paper)) for paper in PAPERS},
