@@ -42,7 +42,11 @@ from spectral_ssl.train.loop import train
 from spectral_ssl.train.optim import build_optimiser
 from spectral_ssl.train.step import descend
 
-RATE, MOMENTUM, DECAY = 0.06, 0.9, 5e-4  # lightly's documentation, SimCLR on CIFAR-10
+RATE, MOMENTUM, DECAY = (
+    0.006,
+    0.9,
+    5e-4,
+)  # as lightly has it on CIFAR-10, at a rate at which VICReg trains unwarmed
 LOSSES: dict[str, tuple[dict[str, Any], Callable[[], nn.Module]]] = {
     "simclr": ({"temperature": 0.5}, lambda: NTXentLoss(temperature=0.5)),
     "vicreg": ({}, VICRegLoss),

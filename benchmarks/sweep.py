@@ -7,7 +7,7 @@ each keeps its median round. On a CPU it is the process's CPU time that counts, 
 processes have the core; their use of the caches still shows. Writes results/sweep.csv and .png (pdf, svg).
 
 one after the other: every run by itself. together: views and backward pass are shared, and so many members share
-an operation: 1, the default on a CPU; 4; all, the default on a GPU.
+an operation of a layer: none ("layers apart"), the default on a CPU; 4; all, the default on a GPU.
 """
 
 from __future__ import annotations
@@ -38,7 +38,11 @@ SIZES = (2, 4, 8, 12)
 SHARED = 4  # runs of one seed
 ALONE = "one after the other"
 STEPS = 10
-VARIANTS = {"together, 1": 1, "together, 4": 4, "together, all": sys.maxsize}
+VARIANTS = {
+    "together, layers apart": 1,
+    "together, layers of 4 joined": 4,
+    "together, layers of all joined": sys.maxsize,
+}
 # name: companion data set or None, batch
 SETUPS = {
     "digits, 8 px, batch 256": (None, 256),

@@ -58,7 +58,8 @@ class _Standardise(Function):
     def backward(ctx: Any, dy: Tensor, dr: Tensor) -> Tensor:
         y, inverse = ctx.saved_tensors
         radial = ((y * dy).sum(dim=0) + inverse * dr) * (inverse * NORM_FLOOR < 1)
-        return torch.addcmul(dy, y, radial, value=-1).sub_(dy.mean(dim=0)).mul_(inverse)
+        # Not addcmul: of a row a column it is not vectorised on a CPU.
+        return (dy - y * radial).sub_(dy.mean(dim=0)).mul_(inverse)
 
 
 def center_dimensions(z: Tensor) -> Tensor:
