@@ -235,7 +235,7 @@ def draw(frame: pd.DataFrame, stem: Path) -> None:
         axis.invert_yaxis()
         axis.axvline(aim, color=plotting.COLOURS[1], linestyle="--", label="aimed at")
         axis.set_xlabel(f"lightly's time of a{'n' if kind == 'epoch' else ''} {kind} over ours")
-    axes[0].legend(fontsize=8)
+    figure.legend(handles=axes[0].get_lines(), loc="outside lower center", fontsize=8)
     plotting.save(figure, stem)
 
 

@@ -144,6 +144,16 @@ def test_what_needs_no_gradient_gets_none(form):
         same(list(torch.autograd.grad(blockwise(*pair, form, 3)[0].sum(), pair[1 - fixed])), list(expected))
 
 
+@every_form
+def test_autocast_around_the_backward_pass_changes_nothing(form):
+    """Logits in half precision, less sums in full precision, would be wrong by percents."""
+    a, b = inputs(form._replace(temperature=0.05), n=40, k=8, dtype=torch.float32)
+    rows, _ = blockwise(a, b, form, 16)
+    expected = torch.autograd.grad(rows.sum(), a, retain_graph=True)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        same(list(torch.autograd.grad(rows.sum(), a)), list(expected))
+
+
 LOSSES = [
     *((name, {"negatives": negatives, "temperature": 0.05, option: True})
       for name in ("simclr", "simclr_sq", "simclr_abs", "dcl", "dcl_sq", "dcl_abs")
@@ -181,7 +191,9 @@ def test_a_long_queue(views, monkeypatch):
 def test_matrices_of_four_blocks_are_formed_whole(monkeypatch):
     taken = []
     for form in ("direct", "blockwise"):
-        monkeypatch.setattr(module, form, lambda a, b, *rest, form=form: taken.append(form) or (None, None))
+        monkeypatch.setattr(
+            module, form, lambda a, b, _, *side, form=form: taken.append((form, *side)) or (None, None)
+        )
     for n, dtype in (
         (1024, torch.float32),
         (1025, torch.float32),
@@ -189,7 +201,7 @@ def test_matrices_of_four_blocks_are_formed_whole(monkeypatch):
         (725, torch.float64),
     ):
         module.own_log_sum_exp(torch.ones(n, 1, dtype=dtype), 1.0)
-    assert taken == ["direct", "blockwise", "direct", "blockwise"]
+    assert taken == [("direct",), ("blockwise", 512), ("direct",), ("blockwise", 362)], "a block takes 1 MiB"
 
 
 # dynamo's own, of what crosses a break of the graph

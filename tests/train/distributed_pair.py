@@ -163,6 +163,7 @@ def layers(world: World) -> dict[str, float]:
         "without scale": compare_layer(nn.BatchNorm1d(5, affine=False), x[:, :, 0, 0], world),
         "bfloat16": compare_layer(nn.BatchNorm2d(5), x.bfloat16(), world),
         "evaluation": compare_layer(nn.BatchNorm2d(5).eval(), x, world),
+        "without running statistics": compare_layer(nn.BatchNorm2d(5, track_running_stats=False), x, world),
     }
 
 

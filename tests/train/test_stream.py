@@ -227,6 +227,13 @@ def test_what_cannot_stream_is_refused(folder: Path) -> None:
     assert str(caught.value) == (
         "images in memory cannot be streamed; expected a data set mapped from its files"
     )
+    whole = load(folder).train_images
+    for part in (whole[5:], whole[:, ::2], whole[:8], whole.transpose(0, 2, 1, 3)):
+        with pytest.raises(UserError) as caught:
+            Rows(part)
+        assert str(caught.value) == (
+            f"a part of {folder / 'train_images.npy'} cannot be streamed; expected all of its images, in order"
+        )
     with pytest.raises(UserError, match="0 workers to read images; expected 1 or more"):
         Images.of(load(folder), CPU, mode="stream", workers=0)
 

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from spectral_ssl.errors import UserError
+from spectral_ssl.losses.terms import full_precision
 
 SIMILARITIES: dict[str, Callable[[Tensor], Tensor]] = {
     "plain": lambda s: s,
@@ -52,7 +53,8 @@ def own_log_sum_exp(z: Tensor, temperature: float, similarity: str = "plain") ->
     """log sum_{j != i} exp(phi(<z_i, z_j>) / temperature) for each row i of z (N, K), N >= 2: (N,).
 
     Memory is O(N K) and a few blocks, whatever N. Above `DIRECT_BLOCKS` the gradient is computed by hand and has none
-    of its own: UserError under `create_graph=True`. The same holds for the two functions below.
+    of its own: UserError under `create_graph=True`, and torch's RuntimeError under `torch.func`. The same holds for the
+    two functions below.
     """
     return _log_sum_exps(z, z, Form("own", temperature, similarity))[0]
 
@@ -136,20 +138,21 @@ class _LogSumExps(torch.autograd.Function):
         to_a, to_b = ctx.needs_input_grad[:2]
         grad_a = torch.zeros_like(a) if to_a else None
         grad_b = grad_a if own else torch.zeros_like(b) if to_b else None
-        for i, j, both in _blocks(len(a), len(b), ctx.side, form.kind):
-            products = scaled[i] @ b[j].T
-            logits = _logits(products, form, i == j)
-            weights = (logits - rows[i, None]).exp_().mul_(g[i, None])
-            if both:
-                weights += (logits - columns[j]).exp_().mul_(h[j])
-            if form.similarity == "squared":
-                weights *= products.mul_(2)
-            elif form.similarity == "absolute":
-                weights *= products.sign_()
-            if grad_a is not None:
-                grad_a[i].addmm_(weights, b[j], alpha=1 / form.scale)
-            if grad_b is not None:
-                grad_b[j].addmm_(weights.T, scaled[i])
+        with full_precision(a):  # under autocast the logits would not be those whose sums were taken
+            for i, j, both in _blocks(len(a), len(b), ctx.side, form.kind):
+                products = scaled[i] @ b[j].T
+                logits = _logits(products, form, i == j)
+                weights = (logits - rows[i, None]).exp_().mul_(g[i, None])
+                if both:
+                    weights += (logits - columns[j]).exp_().mul_(h[j])
+                if form.similarity == "squared":
+                    weights *= products.mul_(2)
+                elif form.similarity == "absolute":
+                    weights *= products.sign_()
+                if grad_a is not None:
+                    grad_a[i].addmm_(weights, b[j], alpha=1 / form.scale)
+                if grad_b is not None:
+                    grad_b[j].addmm_(weights.T, scaled[i])
         return grad_a, None if own else grad_b, None, None
 
 

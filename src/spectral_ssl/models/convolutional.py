@@ -55,8 +55,9 @@ def channels_last(images: Tensor) -> Tensor:
     """
     _, channels, height, width = images.shape
     images = images.contiguous(memory_format=torch.channels_last)
-    strides = (height * width * channels, 1, width * channels, channels)
-    return images.as_strided(images.shape, strides, images.storage_offset())
+    if channels > 1:
+        return images
+    return images.as_strided(images.shape, (height * width, 1, width, 1), images.storage_offset())
 
 
 def conv_narrow(image_size: int, channels: int) -> ConvolutionalEncoder:

@@ -1,4 +1,4 @@
-"""Ledger rows of the training engine's speed: its aims, and what `benchmarks/engine.py` measured on a GPU, if it did."""
+"""Ledger rows of the training engine's speed: its aims, and what `benchmarks/engine.py` measured on a GPU."""
 
 from __future__ import annotations
 

@@ -62,7 +62,8 @@ def run(context: Context) -> int:
     page = environment.get_template("report.html.j2").render(
         version=__version__,
         tier=context.tier,
-        tiers=[*tiers, speed.NAME],
+        tiers=tiers,
+        engine=speed.NAME,
         papers={**PAPERS, speed.NAME: speed.TITLE},
         verdicts=VERDICTS,
         columns=COLUMNS,

@@ -121,6 +121,7 @@ class Group:
             self.members[0].method, self.run.batch_size, images.shape[1:]
         )  # a member's step
         self.forward = _forward([member.method for member in self.members], engine, world)
+        self.moving = len(self.members)  # members that `forward` is of
         self.epoch = 0  # epochs done
         self.step = 0  # steps done in the epoch after these
         self.seconds = 0.0  # spent on these steps
@@ -176,11 +177,14 @@ class Group:
     def _step(self, batches: dict[int, Batch]) -> None:
         run, steps = self.run, self.feed.steps
         done = self.epoch * steps + self.step
-        for member in self.members:
+        alive = self.alive
+        if len(alive) < self.moving:  # a diverged member's batch norm would go on collecting statistics
+            self.moving, self.forward = len(alive), Stack([member.method for member in alive]).step
+        for member in alive:
             member.rate = learning_rate(member.run.optimiser, done, steps, run.epochs, run.batch_size)
-        fed = [batches[member.run.seed] for member in self.members]
+        fed = [batches[member.run.seed] for member in alive]
         results = self.forward([(batch.view1, batch.view2) for batch in fed])
-        moving = [(m, r, b) for m, r, b in zip(self.members, results, fed, strict=True) if not m.diverged]
+        moving = list(zip(alive, results, fed, strict=True))
         moved = descend_together([(m.optimiser, result.terms, m.rate) for m, result, _ in moving])
         for (member, result, batch), outcome in zip(moving, moved, strict=True):
             if outcome.bad:

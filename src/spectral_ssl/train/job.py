@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 
 from spectral_ssl.data.views import get_augmentation
@@ -56,9 +57,9 @@ class Place:
         return self.scratch / f"{run.id}-{self.code}-{self.data_hash[:8]}"
 
     def scratch_of_group(self, runs: Sequence[RunSettings]) -> Path:
-        """The folder of the checkpoints of runs that train together."""
+        """The folder of the checkpoints of runs that train together: in the first one's, and removed with it."""
         names = hashlib.sha256(" ".join(run.id for run in runs).encode()).hexdigest()
-        return self.scratch / f"together-{names[:8]}-{self.code}-{self.data_hash[:8]}"
+        return self.scratch_of(runs[0]) / f"together-{names[:8]}"
 
 
 def run_batch(
@@ -84,10 +85,11 @@ def run_batch(
     statuses = [read_json(_status(place, run)) for run in runs]
     world.barrier()
     if world.first:
-        for run in runs:
-            _publish(place.scratch_of(run), place.results / run.id)
-        for run in runs:
-            _discard(place.scratch_of(run))
+        with _writing(place.results):
+            for run in runs:
+                _publish(place.scratch_of(run), place.results / run.id)
+            for run in runs:
+                _discard(place.scratch_of(run))
     return statuses
 
 
@@ -105,8 +107,9 @@ def _train_group(
 ) -> None:
     """Train runs that can train together, and write the files of each."""
     scratch = place.scratch_of_group(group)
-    for run in group:
-        place.scratch_of(run).mkdir(parents=True, exist_ok=True)
+    with _writing(place.scratch):
+        for run in group:
+            place.scratch_of(run).mkdir(parents=True, exist_ok=True)
     wanted = engine.tensorboard and world.first
     try:
         with ExitStack() as stack:
@@ -123,7 +126,9 @@ def _train_group(
             trained = train_together(group, images, scratch, engine=engine, world=world, progress=told)
         if world.first:
             for run, end in zip(group, trained, strict=True):
-                _write(run, end, images, place, engine)
+                if not _status(place, run).is_file():  # files that are whole are not touched again
+                    with _writing(place.scratch):
+                        _write(run, end, images, place, engine)
             shutil.rmtree(scratch, ignore_errors=True)
     except Exception as error:
         if explained := memory.explain(error, group[0], images, members=len(group), processes=world.size):
@@ -152,6 +157,18 @@ def check_run(run: RunSettings, images: Images) -> None:
     views(images.get("train", first), generator=generator, factors=images.factors("train", first))
     partners(run.relation, images)
     build_method(run, size, channels, generator=torch.Generator().manual_seed(0))
+
+
+@contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    """A full disk or a folder that cannot be written is for the user to repair: UserError in one line."""
+    try:
+        yield
+    except (OSError, SafetensorError) as error:
+        place, reason = getattr(error, "filename", None) or folder, getattr(error, "strerror", None) or error
+        raise UserError(
+            f"cannot write {place}: {reason}; make room or make the folder writable, then run again"
+        ) from error
 
 
 def _publish(folder: Path, target: Path) -> None:

@@ -139,10 +139,11 @@ def _epoch(group: Group, keeper: _Keeper, progress: Progress | None) -> None:
     seen = [_look(member, group) if member in group.alive else None for member in group.members]
     whole = spent + time.perf_counter() - begun
     group.epoch, group.step, group.seconds = group.epoch + 1, 0, 0.0
+    ended = len(group.alive)
     for member, mean, look_ in zip(group.members, means, seen, strict=True):
         if look_ is not None:
-            row = {"epoch": group.epoch, **mean, "lr": member.rate, **look_, **_speed(group, training)}
-            member.history.append(row | {"seconds": whole / len(group.members)})
+            row = {"epoch": group.epoch, **mean, "lr": member.rate, **look_, **_speed(group, training, ended)}
+            member.history.append(row | {"seconds": whole / ended})
             if progress and group.world.first:
                 progress(member.run, group.epoch, member.history[-1])
 
@@ -161,9 +162,9 @@ def _place(group: Group, step: int, term: str) -> dict[str, Any]:
     return {"term": term, "epoch": group.epoch + 1, "step": group.epoch * group.feed.steps + step + 1}
 
 
-def _speed(group: Group, seconds: float) -> Row:
-    """Views a second and the share of the device's arithmetic, of all members that train together."""
-    steps = group.feed.steps * len(group.members)
+def _speed(group: Group, seconds: float, members: int) -> Row:
+    """Views a second and the share of the device's arithmetic, of all members that ended the epoch together."""
+    steps = group.feed.steps * members
     device, precision = group.images.device, group.run.precision
     return {
         "views_per_second": 2 * steps * group.run.batch_size / seconds,

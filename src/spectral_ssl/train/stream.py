@@ -10,6 +10,7 @@ from collections.abc import Generator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise
+from mmap import mmap
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -34,12 +35,18 @@ class Rows:
     (SIGBUS), and pages read through it count as the process's memory. The file stays open, so that a data set that is
     replaced meanwhile is read to its end.
 
-    Raises UserError for an array that is not mapped from a file.
+    Raises UserError for an array that is not mapped from a file, or is a part of one that is.
     """
 
     def __init__(self, array: NDArray[np.uint8]) -> None:
         if not isinstance(array, np.memmap) or array.filename is None:
             raise UserError("images in memory cannot be streamed; expected a data set mapped from its files")
+        base: object = array.base
+        if not isinstance(base, mmap) or not array.flags.c_contiguous:
+            # A part of the map says the whole's offset.
+            raise UserError(
+                f"a part of {array.filename} cannot be streamed; expected all of its images, in order"
+            )
         self.path = array.filename
         self.start = array.offset
         self.shape = array.shape

@@ -46,8 +46,9 @@ class SynchronisedBatchNorm(nn.modules.batchnorm._BatchNorm):
     def forward(self, input: Tensor) -> Tensor:
         """The normalised input, of its shape and type."""
         if not self.training:
+            own = self.running_mean is None  # torch's then takes the batch's statistics
             return nn.functional.batch_norm(
-                input, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps
+                input, self.running_mean, self.running_var, self.weight, self.bias, own, eps=self.eps
             )
         wide = input.to(torch.promote_types(input.dtype, torch.float32))
         mean, variance = _statistics(wide.detach())

@@ -103,7 +103,7 @@ def adjust_hue(images: Tensor, turns: Tensor) -> Tensor:
 
 
 def colour_jitter(images: Tensor, factors: Tensor, order: Tensor, selected: Tensor | None = None) -> Tensor:
-    """Apply brightness, contrast, saturation and hue, each sample in its own order; overwrites `images`.
+    """Apply brightness, contrast, saturation and hue, each sample in its own order; may overwrite `images`.
 
     Brightness, contrast and saturation are one formula with different weights, so one pass over the batch
     does a different one for each sample. Only the hue stands apart: first come the passes that precede it,
