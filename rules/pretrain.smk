@@ -1,4 +1,4 @@
-# One job a batch: runs of one method and one encoder, trained and probed in one process.
+# One job a batch: runs of one method and one encoder, trained and probed by one command.
 # Exit status 3 says that a loss diverged: a result, already written, and no reason to stop.
 
 for batch in targets.manifest.batches.values():
@@ -16,7 +16,7 @@ for batch in targets.manifest.batches.values():
             f"{BENCHMARKS}/pretrain/{batch.id}.tsv"
         threads: targets.tier.jobs.threads * targets.tier.engine.processes
         resources:
-            mem_mb=targets.tier.jobs.memory,
+            mem_mb=targets.tier.jobs.memory * targets.tier.engine.processes,
             runtime=targets.tier.jobs.runtime,
         params:
             **targets.batch_parameters(batch),

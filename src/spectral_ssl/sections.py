@@ -173,7 +173,9 @@ class Jobs(Strict):
     threads: int = Field(
         default=1, ge=1, description="CPU threads a job uses; 1 makes results bit-reproducible."
     )
-    memory: int = Field(default=2000, ge=100, description="Memory that a pretraining job asks for, MiB.")
+    memory: int = Field(
+        default=2000, ge=100, description="Memory that each process of a pretraining job asks for, MiB."
+    )
     runtime: int = Field(
         default=60, ge=1, description="Longest that a pretraining job may take on a cluster, minutes."
     )

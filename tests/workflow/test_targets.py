@@ -114,3 +114,20 @@ def test_without_companions_there_is_one_data_set() -> None:
     assert alone.datasets == ["digits"]
     assert not [file for file in alone.everything() if "/factors" in file]
     assert [file for file in targets().everything() if "/factors" in file]
+
+
+def test_how_the_machine_is_used_repeats_no_run() -> None:
+    used = {"processes": 2, "together": 7, "data": "stream", "checkpoint_seconds": 5.0, "compile": "default"}
+    plain, other = targets(), targets(engine=used)
+    assert [vars(batch) for batch in plain.manifest.batches.values()] == [
+        vars(batch) for batch in other.manifest.batches.values()
+    ]
+    for batch in plain.manifest.batches.values():
+        assert plain.batch_parameters(batch) == other.batch_parameters(batch)
+
+
+def test_several_processes_are_launched_and_one_is_not() -> None:
+    assert targets().launcher == ""
+    words = targets(engine={"processes": 3}).launcher.split()
+    assert words[:2] == ["-m", "torch.distributed.run"]
+    assert words[words.index("--nproc-per-node") + 1] == "3"
