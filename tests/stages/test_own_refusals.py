@@ -126,3 +126,11 @@ def test_an_encoder_and_a_loss_at_once_and_neither(stage: Stage, encoder: tuple[
 def test_debug_raises(stage: Stage) -> None:
     with pytest.raises(UserError, match=r"^no loss file gone\.py; "):
         stage("--loss", "gone.py", "--debug")
+
+
+def test_several_processes(stage: Stage, encoder: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {"RANK": 0, "WORLD_SIZE": 2, "LOCAL_RANK": 0, "LOCAL_WORLD_SIZE": 2}.items():
+        monkeypatch.setenv(name, str(value))
+    assert stage.refused(*encoder) == (
+        "own trains in one process, but 2 were started; start it without torchrun"
+    )

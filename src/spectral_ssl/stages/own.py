@@ -38,6 +38,8 @@ def run(
     device: str | None = None,
 ) -> int:
     """Write results/<tier>/own/<name>/ for an encoder, or a folder a seed for a loss, and print the numbers."""
+    if (size := World.current().size) > 1:
+        raise UserError(f"own trains in one process, but {size} were started; start it without torchrun")
     folder = context.layout.data(context.tier.data.slug)
     if not all((folder / file).is_file() for file in DATA_FILES):
         raise UserError(

@@ -79,19 +79,22 @@ class Progress:
 
     def __init__(self, runs: tuple[RunSettings, ...]) -> None:
         self.total = sum(run.epochs for run in runs)
-        self.done = 0
+        self.reached: dict[str, int] = {}  # by run; a resumed one does not begin at its first epoch
+        self.shown = 0
         self.started = time.monotonic()
         self.console = Console(file=sys.stderr, highlight=False, soft_wrap=True)
 
     def __call__(self, run: RunSettings, epoch: int, row: Row) -> None:
         """Show an epoch's row."""
-        self.done += 1
+        self.reached[run.id] = epoch
+        self.shown += 1
         if not self.console.is_terminal and epoch != run.epochs:
             return
         elapsed = time.monotonic() - self.started
-        left = elapsed / self.done * (self.total - self.done)
+        remaining = self.total - sum(self.reached.values())
+        left = elapsed / self.shown * remaining
         text = (
             f"{run.id} epoch {epoch}/{run.epochs} loss {row['loss']:.4g} online {100 * row['online_accuracy']:.1f}% "
             f"{row['views_per_second']:,.0f} views/s, {left:,.0f} s left"
         )
-        self.console.print(text, end="\r" if self.console.is_terminal and self.done < self.total else "\n")
+        self.console.print(text, end="\r" if self.console.is_terminal and remaining else "\n")
