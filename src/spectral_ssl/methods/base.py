@@ -43,6 +43,22 @@ def wide(*outputs: Tensor) -> tuple[Tensor, ...]:
     return tuple(promote(output)[0] for output in outputs)
 
 
+def through(
+    views: tuple[Tensor, ...], *networks: nn.Module
+) -> Generator[tuple[nn.Module, Tensor], Tensor, tuple[Tensor, ...]]:
+    """The passes of every view through networks one after the other; returns all outputs as losses see them, the first
+    network's of each view first.
+    """
+    outputs: list[Tensor] = []
+    for network in networks:
+        passed = []
+        for view in views:
+            passed.append((yield network, view))
+        views = tuple(passed)
+        outputs += passed
+    return wide(*outputs)
+
+
 def alone(*outputs: Tensor) -> tuple[Tensor, ...]:
     """What one process gathers: its own rows."""
     return outputs

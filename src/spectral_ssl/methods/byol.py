@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from spectral_ssl.losses.terms import Terms
-from spectral_ssl.methods.base import Method, Passes, Step, wide
+from spectral_ssl.methods.base import Method, Passes, Step, through
 from spectral_ssl.methods.momentum import MomentumTarget, momentum_options
 from spectral_ssl.methods.options import Option
 from spectral_ssl.models.heads import get_head
@@ -46,15 +46,9 @@ class BYOL(Method):
 
     def passes(self, view1: Tensor, view2: Tensor) -> Passes:
         """The symmetrised loss; representations and embeddings are the online network's."""
-        h1 = yield self.encoder, view1
-        h2 = yield self.encoder, view2
-        z1 = yield self.head, h1
-        z2 = yield self.head, h2
-        p1 = yield self.predictor, z1
-        p2 = yield self.predictor, z2
-        t1 = yield self.target.head, (yield self.target.encoder, view1)
-        t2 = yield self.target.head, (yield self.target.encoder, view2)
-        h1, h2, z1, z2, p1, p2, t1, t2 = wide(h1, h2, z1, z2, p1, p2, t1, t2)
+        networks = (self.encoder, self.head, self.predictor)
+        h1, h2, z1, z2, p1, p2 = yield from through((view1, view2), *networks)
+        *_, t1, t2 = yield from through((view1, view2), self.target.encoder, self.target.head)
         p1, p2, t1, t2 = self.gather(p1, p2, t1, t2)
         cosines = self.loss(p1, t2).total + self.loss(p2, t1).total
         return Step(Terms({"invariance": 4 + 2 * cosines}), (h1, h2), (z1, z2))

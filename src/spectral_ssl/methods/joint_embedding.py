@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from spectral_ssl.methods.base import Method, Passes, Step, wide
+from spectral_ssl.methods.base import Method, Passes, Step, through
 
 
 class JointEmbedding(Method):
@@ -15,9 +15,5 @@ class JointEmbedding(Method):
 
     def passes(self, view1: Tensor, view2: Tensor) -> Passes:
         """Loss of the two embeddings."""
-        h1 = yield self.encoder, view1
-        h2 = yield self.encoder, view2
-        z1 = yield self.head, h1
-        z2 = yield self.head, h2
-        h1, h2, z1, z2 = wide(h1, h2, z1, z2)
+        h1, h2, z1, z2 = yield from through((view1, view2), self.encoder, self.head)
         return Step(self.loss(*self.gather(z1, z2), **self.hyperparameters), (h1, h2), (z1, z2))

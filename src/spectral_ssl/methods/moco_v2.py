@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from spectral_ssl.losses.info_nce import info_nce_queue
 from spectral_ssl.losses.terms import Terms
-from spectral_ssl.methods.base import Method, Passes, Step, wide
+from spectral_ssl.methods.base import Method, Passes, Step, through
 from spectral_ssl.methods.momentum import MomentumTarget, momentum_options
 from spectral_ssl.methods.options import Option
 from spectral_ssl.methods.queue import QUEUE, Queue
@@ -56,21 +56,20 @@ class MoCoV2(Method):
 
     def passes(self, view1: Tensor, view2: Tensor) -> Passes:
         """The loss against the queues as they are; then the step's keys enter them."""
-        pairs = ((view1, view2), (view2, view1))[: len(self.queues)]
-        online, target, directions = [], [], []
-        for queries, _ in pairs:
-            h = yield self.encoder, queries
-            online.append(wide(h, (yield self.head, h)))
-        for _, keys in pairs:
-            h = yield self.target.encoder, keys
-            target.append(wide(h, (yield self.target.head, h)))
-        for (_, query), (_, key), queue in zip(online, target, self.queues, strict=True):
+        count = len(self.queues)
+        outputs = yield from through((view1, view2)[:count], self.encoder, self.head)
+        targets = yield from through((view2, view1)[:count], self.target.encoder, self.target.head)
+        directions = []
+        for query, key, queue in zip(outputs[count:], targets[count:], self.queues, strict=True):
             assert isinstance(queue, Queue)
             query, key = self.gather(query, key)
             directions.append(info_nce_queue(query, key, queue.rows, **self.hyperparameters))
             queue.push(key)
         terms = Terms({name: torch.stack([d[name] for d in directions]).mean() for name in directions[0]})
-        (h1, z1), (h2, z2) = [*online, *target][:2]  # one of each in one direction, else both online
+        second = (
+            outputs if count == 2 else targets
+        )  # in one direction view 2 passes through the key network alone
+        (h1, z1), (h2, z2) = outputs[::count], second[count - 1 :: count]
         return Step(terms, (h1, h2), (z1, z2))
 
     def update(self, progress: float) -> None:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from spectral_ssl.losses.terms import Terms
-from spectral_ssl.methods.base import Method, Passes, Step, wide
+from spectral_ssl.methods.base import Method, Passes, Step, through
 from spectral_ssl.methods.options import Option
 from spectral_ssl.models.heads import get_head
 
@@ -36,13 +36,8 @@ class SimSiam(Method):
 
     def passes(self, view1: Tensor, view2: Tensor) -> Passes:
         """The symmetrised loss; the targets carry no gradient."""
-        h1 = yield self.encoder, view1
-        h2 = yield self.encoder, view2
-        z1 = yield self.head, h1
-        z2 = yield self.head, h2
-        p1 = yield self.predictor, z1
-        p2 = yield self.predictor, z2
-        h1, h2, z1, z2, p1, p2 = wide(h1, h2, z1, z2, p1, p2)
+        networks = (self.encoder, self.head, self.predictor)
+        h1, h2, z1, z2, p1, p2 = yield from through((view1, view2), *networks)
         target1, target2, p1, p2 = self.gather(z1.detach(), z2.detach(), p1, p2)
         terms = Terms({"invariance": (self.loss(p1, target2).total + self.loss(p2, target1).total) / 2})
         return Step(terms, (h1, h2), (z1, z2))
