@@ -13,9 +13,8 @@ if TYPE_CHECKING:
     from spectral_ssl.data.views import Augmentation
     from spectral_ssl.train.images import Images
 
-_BLOCK_NUMBERS = (
-    2**26
-)  # float32: 256 MiB, of which a wide network's first layers make some twenty times as much
+# float32: 256 MiB, of which a wide network's first layers make some twenty times as much.
+_BLOCK_NUMBERS = 2**26
 
 
 class Network(Protocol):

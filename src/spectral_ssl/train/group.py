@@ -117,9 +117,8 @@ class Group:
         self.members = [Member.start(run, images) for run in runs]
         self.feeds = {run.seed: Feed(run, images, world) for run in runs}
         self.feed = self.feeds[self.run.seed]
-        self.flops = step_flops(
-            self.members[0].method, self.run.batch_size, images.shape[1:]
-        )  # a member's step
+        # Of one member's step.
+        self.flops = step_flops(self.members[0].method, self.run.batch_size, images.shape[1:])
         self.forward = _forward([member.method for member in self.members], engine, world)
         self.moving = len(self.members)  # members that `forward` is of
         self.epoch = 0  # epochs done

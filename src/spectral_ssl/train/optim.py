@@ -15,11 +15,8 @@ if TYPE_CHECKING:
     from spectral_ssl.sections import Optimiser
 
 
-FUSED = (
-    "cpu",
-    "cuda",
-    "mps",
-)  # devices with fused optimisers in every version of torch that the project takes
+# Devices with fused optimisers in every version of torch that the project takes.
+FUSED = ("cpu", "cuda", "mps")
 
 
 def build_optimiser(module: nn.Module, settings: Optimiser) -> torch.optim.Optimizer:
