@@ -127,6 +127,11 @@ class Probes(Strict):
         default=False, description="Crop and flip training images anew in each epoch of the probe `linear`."
     )
     draws: int = Field(ge=2, description="Label draws the few-label accuracy is averaged over.")
+    validation: str | None = Field(
+        default=None,
+        description="The accuracy that hyperparameters are chosen by, on a fifth of the training images that it is not "
+        "fitted to: few<labels a class>, knn or lbfgs; null: none is measured.",
+    )
     metric: str = Field(
         description="The accuracy that orders and figures are judged on, e.g. few5 or linear_last."
     )
@@ -195,6 +200,10 @@ class Recipe(Strict):
         default={}, description="Options of the method, such as a momentum or the length of a queue."
     )
     optimiser: Optimiser | None = Field(default=None, description="Optimiser of this method at this tier.")
+    batch_size: int | None = Field(default=None, ge=2, description="Batch size of this method at this tier.")
+    augmentation: str | None = Field(
+        default=None, description="Augmentation of this method at this tier.", pattern=SLUG
+    )
 
 
 class Overrides(Strict):
@@ -213,6 +222,9 @@ class Companion(Strict):
 
     data: Data
     training: Overrides = Overrides()
+    recipes: bool = Field(
+        default=False, description="Whether the tier's recipes hold on this data set as on its own."
+    )
 
 
 class Tier(Strict):

@@ -50,11 +50,13 @@ CHANGED: dict[str, Any] = {
     "embedding_dim": 3,
     "batch_size": 7,
     "epochs": 99,
+    "schedule_epochs": 100,
     "precision": "bfloat16",
     "optimiser": {"name": "sgd", "learning_rate": 1.0, "weight_decay": 0.0, "warmup_epochs": 0.0},
     "probes": ["knn"],
     "draws": 3,
     "augmented_probe": True,
+    "validation": "knn",
     "threads": 2,
     "seed": 1,
 }

@@ -26,6 +26,12 @@ def measured_names(probes: Sequence[str]) -> list[str]:
     return names
 
 
+def check_validation(accuracy: str) -> None:
+    """Refuse an accuracy that hyperparameters cannot be chosen by: UserError."""
+    if accuracy not in ("knn", "lbfgs") and not _FEW.fullmatch(accuracy):
+        raise unknown("accuracy to choose hyperparameters by", accuracy, ("knn", "lbfgs", "few5"))
+
+
 def evaluate_features(
     train_x: Array,
     train_y: Array,

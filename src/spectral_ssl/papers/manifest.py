@@ -21,14 +21,14 @@ from spectral_ssl.config import canonical
 from spectral_ssl.data.pairing import parse_relation
 from spectral_ssl.data.sources import reader_module
 from spectral_ssl.errors import UserError, unknown
-from spectral_ssl.evaluate import measured_names
+from spectral_ssl.evaluate import check_validation, measured_names
 from spectral_ssl.losses.registry import get_loss
 from spectral_ssl.models.specification import parse_head
 from spectral_ssl.models.table import encoder_entry
 from spectral_ssl.papers import PAPERS, read
 from spectral_ssl.sections import Optimiser, Recipe, Tier
 
-RECIPE = ("projector", "embedding_dim", "optimiser")
+RECIPE = ("projector", "embedding_dim", "optimiser", "batch_size", "augmentation")
 
 
 class RunSettings(BaseModel):
@@ -48,13 +48,20 @@ class RunSettings(BaseModel):
     embedding_dim: int
     batch_size: int
     epochs: int
+    schedule_epochs: int | None = None
     precision: Literal["float32", "bfloat16"]
     optimiser: Optimiser
     probes: list[str]
     draws: int
     augmented_probe: bool = False
+    validation: str | None = None
     threads: int
     seed: int
+
+    @property
+    def schedule(self) -> int:
+        """The length, in epochs, that the rates of learning and momentum are for: a run may stop before its end."""
+        return self.schedule_epochs or self.epochs
 
     @property
     def name(self) -> str:
@@ -123,6 +130,8 @@ def build(tier: Tier) -> Manifest:
     measured = measured_names(tier.probes.names)
     if tier.probes.metric not in measured:
         raise unknown("metric of these probes", tier.probes.metric, measured)
+    if tier.probes.validation is not None:
+        check_validation(tier.probes.validation)
     for method in tier.recipes:
         if method not in read("methods.yaml"):
             raise unknown("method in recipes", method, read("methods.yaml"))
@@ -143,13 +152,33 @@ def _experiment(tier: Tier, paper: str, name: str, spec: dict[str, Any]) -> list
     levels = [level if isinstance(level, list) else getattr(tier.levels, level) for level in vary.values()]
     asked = spec.get("dataset")
     companion = asked if asked in tier.companions else None  # or the tier's own data set, which has that name
+    fixed = {key: _fixed(tier, value) for key, value in spec.get("settings", {}).items()}
+    candidates = _candidates(name, spec)
     found = []
-    for method, values, seed in product(spec["methods"], product(*levels), range(tier.seeds)):
+    for method, values in product(spec["methods"], product(*levels)):
         factors = dict(zip(vary, values, strict=True))
-        run = resolve(tier, method, {**spec.get("settings", {}), **factors}, seed, companion)
         short = {key.split(".")[-1]: value for key, value in factors.items()}
-        found.append((Cell(paper, name, method, short, seed, run.id), run))
+        for index, candidate in enumerate(candidates.get(method, [{}])):
+            named = short | ({"candidate": index} if candidates else {})
+            for seed in range(tier.seeds):
+                run = resolve(tier, method, {**fixed, **factors, **candidate}, seed, companion)
+                found.append((Cell(paper, name, method, named, seed, run.id), run))
     return found
+
+
+def _fixed(tier: Tier, value: Any) -> Any:
+    """A setting of an experiment; `{last: epochs}` is the last of the tier's levels of that name."""
+    return getattr(tier.levels, value["last"])[-1] if isinstance(value, dict) else value
+
+
+def _candidates(name: str, spec: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
+    """What each method is tuned over: as many settings for every method, so that none has a larger budget."""
+    candidates: dict[str, list[dict[str, Any]]] = spec.get("candidates", {})
+    counts = {method: len(candidates.get(method, [])) for method in spec["methods"]} if candidates else {}
+    if len(set(counts.values())) > 1:
+        found = ", ".join(f"{method} {count}" for method, count in counts.items())
+        raise UserError(f"experiment '{name}': expected as many candidates for every method; found {found}")
+    return candidates
 
 
 def resolve(
@@ -158,9 +187,10 @@ def resolve(
     """A run's settings: the tier's, overridden by the method's, the tier's recipe for it and the experiment's.
 
     On a companion data set that set's overrides stand in the place of the recipe's networks and optimiser, which are
-    for the tier's own data.
+    for the tier's own data, unless the companion says that recipes hold there too.
 
     `settings` may set a hyperparameter by a dotted key (`hyperparameters.mu`) and an optimiser by its name.
+    A schedule as long as the training is none of its own.
     """
     presets = read("methods.yaml")
     if method not in presets:
@@ -170,11 +200,11 @@ def resolve(
     values = _defaults(tier, preset, seed)
     if companion:
         beside = tier.companions[companion]
-        values |= {"dataset": beside.data.slug, "augmented_probe": False}
+        values |= {"dataset": beside.data.slug, "augmented_probe": beside.recipes and tier.probes.augmented}
         values |= beside.training.model_dump(exclude_none=True)
         values["projector"] = preset.get("projector", values["projector"])
     recipe = tier.recipes.get(method, Recipe())
-    if not companion:
+    if not companion or tier.companions[companion].recipes:
         values |= {key: value for key in RECIPE if (value := getattr(recipe, key)) is not None}
     values["options"] = {**values["options"], **recipe.options}
     hyperparameters = {**preset.get("hyperparameters", {}), **recipe.hyperparameters}
@@ -191,6 +221,10 @@ def resolve(
     encoder_entry(values["encoder"])
     parse_relation(values["relation"])
     values["projector"] = projector(values["projector"], values["embedding_dim"])
+    if values["schedule_epochs"] == values["epochs"]:
+        values["schedule_epochs"] = None
+    if (schedule := values["schedule_epochs"] or values["epochs"]) < values["epochs"]:
+        raise UserError(f"a schedule of {schedule} epochs ends before {values['epochs']} are trained")
     return RunSettings(**values, hyperparameters=hyperparameters)
 
 
@@ -209,11 +243,13 @@ def _defaults(tier: Tier, preset: dict[str, Any], seed: int) -> dict[str, Any]:
         "embedding_dim": training.embedding_dim,
         "batch_size": training.batch_size,
         "epochs": training.epochs,
+        "schedule_epochs": None,
         "precision": training.precision,
         "optimiser": training.optimiser,
         "probes": tier.probes.names,
         "draws": tier.probes.draws,
         "augmented_probe": tier.probes.augmented,
+        "validation": tier.probes.validation,
         "threads": tier.jobs.threads,
         "seed": seed,
     }

@@ -8,17 +8,13 @@ from typing import Any
 import pandas as pd
 
 from spectral_ssl.papers import method_label
-from spectral_ssl.papers.manifest import Cell, Manifest
+from spectral_ssl.papers.manifest import Cell
 from spectral_ssl.provenance import read_json
 from spectral_ssl.stages import Context
 from spectral_ssl.stats import mean_interval
 
 OFFLINE = ("linear_last", "lbfgs")
 RANKS = ("embedding_effective_rank_centred", "representation_effective_rank_centred")
-FACTORS = (
-    *("epochs", "mu", "embedding_dim", "projector", "invariance", "batch_size"),
-    *("projection", "encoder", "optimiser", "relation"),
-)
 
 
 def measurements(context: Context, paper: str) -> pd.DataFrame:
@@ -26,11 +22,13 @@ def measurements(context: Context, paper: str) -> pd.DataFrame:
 
     `accuracy` is the tier's metric in percent; the other probe columns are as probe.json has them (fractions).
     `offline` is the same accuracy as a fraction, unless that is the online probe's: then it is the linear classifier's,
-    trained to its last epoch or to convergence. `separation_gain` is what training adds to the separation of views. A
+    trained to its last epoch or to convergence. `validation_accuracy`, in percent, is of the images that hyperparameters
+    are chosen on. `separation_gain` is what training adds to the separation of views. A
     diverged run has its status and no values.
     """
-    rows = [_row(context, context.manifest, cell) for cell in context.manifest.paper_cells(paper)]
-    frame = pd.DataFrame(rows)
+    cells = context.manifest.paper_cells(paper)
+    varied = list(dict.fromkeys(factor for cell in cells for factor in cell.factors))
+    frame = pd.DataFrame([_row(context, cell, varied) for cell in cells])
     metric = context.tier.probes.metric
     for column in (metric, *RANKS):  # there even if every run diverged
         if column not in frame:
@@ -38,28 +36,25 @@ def measurements(context: Context, paper: str) -> pd.DataFrame:
     frame.insert(list(frame.columns).index("status") + 1, "accuracy", 100 * frame[metric])
     if "separation_after" in frame:
         frame["separation_gain"] = frame["separation_after"] - frame["separation_before"]
+    if "validation" in frame:
+        frame["validation_accuracy"] = 100 * frame["validation"]
     if offline := next((name for name in (metric, *OFFLINE) if name in frame and name != "online"), None):
         frame["offline"] = frame[offline]
     return frame
 
 
-def _row(context: Context, manifest: Manifest, cell: Cell) -> dict[str, Any]:
+def _row(context: Context, cell: Cell, varied: Sequence[str]) -> dict[str, Any]:
     folder = context.layout.runs / cell.run
-    factors = {name: cell.factors.get(name) for name in FACTORS if _varied(manifest, cell.paper, name)}
     return {
         "experiment": cell.experiment,
         "method": cell.method,
         "label": method_label(cell.method),
-        **factors,
+        **{name: cell.factors.get(name) for name in varied},
         "seed": cell.seed,
         "run": cell.run,
         "status": read_json(folder / "status.json")["status"],
         **read_json(folder / "probe.json"),
     }
-
-
-def _varied(manifest: Manifest, paper: str, factor: str) -> bool:
-    return any(factor in cell.factors for cell in manifest.paper_cells(paper))
 
 
 def summarise(frame: pd.DataFrame, by: Sequence[str], columns: Sequence[str]) -> pd.DataFrame:

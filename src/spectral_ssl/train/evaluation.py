@@ -18,6 +18,7 @@ from spectral_ssl.evaluate.duality import duality_statistics
 from spectral_ssl.evaluate.network import Network, embed, represent
 from spectral_ssl.evaluate.probe import linear_sgd
 from spectral_ssl.evaluate.rank import embedding_statistics, numerical_rank, singular_values
+from spectral_ssl.evaluate.validation import validation_accuracy
 from spectral_ssl.methods import build_method
 from spectral_ssl.models.heads import parameter_count
 from spectral_ssl.train.feed import generator_for
@@ -36,19 +37,22 @@ PAIRS = 500  # test images whose views' agreement is kept
 
 @dataclass(frozen=True)
 class Measures:
-    """What to measure: probes, draws of labels, whether the probe `linear` sees new crops, and the augmentation."""
+    """What to measure: probes, draws of labels, whether the probe `linear` sees new crops, the augmentation, and the
+    accuracy that hyperparameters are chosen by, if any.
+    """
 
     probes: Sequence[str]
     draws: int
     augmented: bool
     augmentation: str
+    validation: str | None = None
 
 
 def evaluate_run(
     run: RunSettings, trained: Trained, images: Images
 ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """The numbers of probe.json and the arrays of features.npz."""
-    measures = Measures(run.probes, run.draws, run.augmented_probe, run.augmentation)
+    measures = Measures(run.probes, run.draws, run.augmented_probe, run.augmentation, run.validation)
     probe, features = evaluate_network(trained.method, trained.plain, images, measures)
     before = _agreement(_untrained(run, images), trained.plain, run.augmentation, images)
     features["agreement"] = np.stack([torch.stack(before).numpy(), features["agreement"]])
@@ -76,6 +80,10 @@ def evaluate_network(
     if fixed:
         data = (train_x, train_y, test_x, test_y)
         measured |= evaluate_features(*data, probes=fixed, draws=measures.draws, seed=PROBE_SEED)
+    if measures.validation:
+        measured["validation"] = validation_accuracy(
+            train_x, train_y, accuracy=measures.validation, draws=measures.draws, seed=PROBE_SEED
+        )
     after = _agreement(network, plain, measures.augmentation, images)
     kept = test_x[shown.cpu()]
     probe: dict[str, Any] = {

@@ -180,7 +180,7 @@ class Group:
         if len(alive) < self.moving:  # a diverged member's batch norm would go on collecting statistics
             self.moving, self.forward = len(alive), Stack([member.method for member in alive]).step
         for member in alive:
-            member.rate = learning_rate(member.run.optimiser, done, steps, run.epochs, run.batch_size)
+            member.rate = learning_rate(member.run.optimiser, done, steps, run.schedule, run.batch_size)
         fed = [batches[member.run.seed] for member in alive]
         results = self.forward([(batch.view1, batch.view2) for batch in fed])
         moving = list(zip(alive, results, fed, strict=True))
@@ -189,7 +189,7 @@ class Group:
             if outcome.bad:
                 member.diverged = {"term": outcome.bad, "epoch": self.epoch + 1, "step": done + 1}
                 continue
-            member.method.update((done + 1) / (run.epochs * steps))
+            member.method.update((done + 1) / (run.schedule * steps))
             # The second view of a related image may be of another class: only first views are learnt from then.
             views = result.representations[: 2 if self.feed.partners is None else 1]
             *gathered, labels = self.world.gather(*(view.detach() for view in views), batch.labels)

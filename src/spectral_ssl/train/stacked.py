@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from spectral_ssl.papers.manifest import RunSettings
 
 # Settings that runs may differ in and still train together: none changes a network or what is asked of it.
-FREE = {"loss", "hyperparameters", "optimiser", "seed", "probes", "draws", "augmented_probe"}
+FREE = {"loss", "hyperparameters", "optimiser", "seed", "probes", "draws", "augmented_probe", "validation"}
 FREE_OPTIONS = {"momentum", "final_momentum", "constant_predictor_rate", "queue"}
 
 _TOGETHER = {nn.Conv2d, nn.Linear, nn.BatchNorm1d, nn.BatchNorm2d, nn.ReLU, nn.Flatten}
