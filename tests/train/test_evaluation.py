@@ -143,3 +143,22 @@ def test_views_are_normalised_as_the_network_asks_for(monkeypatch: pytest.Monkey
     evaluate_network(Watched(), own, sorted_classes(5), Measures(["knn"], 2, False, "none"))
     black = -own.mean[0] / own.std[0]
     assert all(view.min().item() == pytest.approx(black) for view in shown)
+
+
+def test_hyperparameters_are_chosen_on_training_images(
+    tmp_path: Path, settings: Settings, images: Resident
+) -> None:
+    trained = train(settings(epochs=1), images, tmp_path)
+    plain = Measures(["knn"], 2, False, "digits_affine")
+    blank = replace(images, test=torch.zeros_like(images.test))
+    found, without, unseen = (
+        evaluate_network(trained.method, trained.plain, data, measures)[0]
+        for data, measures in [
+            (images, replace(plain, validation="knn")),
+            (images, plain),
+            (blank, replace(plain, validation="knn")),
+        ]
+    )
+    assert 0 < found["validation"] == unseen["validation"] < 1  # test images play no part
+    assert unseen["knn"] != found["knn"]
+    assert {name: value for name, value in found.items() if name != "validation"} == without
