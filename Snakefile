@@ -37,6 +37,10 @@ BENCHMARKS = f"results/{targets.tier.name}/benchmarks"
 container: "docker://python:3.11-slim"
 
 
+report: "rules/report.rst"
+
+
+include: "rules/captions.smk"
 include: "rules/data.smk"
 include: "rules/pretrain.smk"
 include: "rules/theorems.smk"

@@ -8,7 +8,7 @@ for paper in targets.papers:
         input:
             targets.tables(paper),
         output:
-            targets.figures(paper),
+            captioned(targets.figures(paper), paper, "figures"),
         log:
             f"{LOGS}/figures/{paper}.log",
         benchmark:

@@ -10,7 +10,7 @@ for paper in targets.papers:
             targets.theorems(paper),
             targets.figures(paper),
         output:
-            targets.notebook(paper),
+            noted(targets.notebook(paper), paper),
         log:
             f"{LOGS}/notebooks/{paper}.log",
         benchmark:
@@ -36,7 +36,7 @@ rule report:
         [targets.notebook(paper) for paper in targets.papers],
         targets.views(),
     output:
-        targets.report(),
+        merged(targets.report()),
     log:
         f"{LOGS}/report.log",
     benchmark:

@@ -11,7 +11,7 @@ for paper in targets.papers:
             targets.runs(paper),
             targets.theorems(paper),
         output:
-            targets.tables(paper),
+            captioned(targets.tables(paper), paper, "tables"),
         log:
             f"{LOGS}/tables/{paper}.log",
         benchmark:

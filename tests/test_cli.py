@@ -117,7 +117,7 @@ def test_every_stage_has_help_and_a_module(name: str, capsys: Any) -> None:
 
 
 def test_the_plan_tells_batches_and_totals(tmp_path: Path, capsys: Any) -> None:
-    assert cli.main(["plan", "--tier", SMOKE, "--root", str(tmp_path)]) == 0
+    assert cli.main(["plan", "--batches", "--tier", SMOKE, "--root", str(tmp_path)]) == 0
     text = capsys.readouterr().out
     assert "tier smoke" in text
     manifest = build(load_tier(SMOKE))

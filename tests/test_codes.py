@@ -178,7 +178,8 @@ def test_the_ledgers_rules_make_every_papers_tables_stale(stale: Callable[..., s
 
 def test_notebooks_and_the_reports_page_count(stale: Callable[..., set[str]]) -> None:
     assert stale("../../notebooks/garrido2023.ipynb") == {"notebook garrido2023"}
-    assert stale("stages/report.html.j2") == {"report"}
+    assert stale("report/templates/page.html.j2") == {"report"}
+    assert stale("report/templates/curves.js") == {"report"}
 
 
 def test_readers_make_the_data_stale_and_not_the_batches(stale: Callable[..., set[str]]) -> None:

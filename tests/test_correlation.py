@@ -1,4 +1,4 @@
-"""Pearson's correlation against scipy, its interval by simulation, and lists that correlate with nothing."""
+"""Pearson's correlation against scipy, its interval by simulation, clusters, and lists that correlate with nothing."""
 
 from __future__ import annotations
 
@@ -48,6 +48,56 @@ def test_the_interval_covers_the_truth_about_as_often_as_it_says() -> None:
     assert 0.90 <= covered / 300 <= 0.98
 
 
+def clustered(
+    generator: np.random.Generator, clusters: int = 40, seeds: int = 5
+) -> tuple[list[float], list[float], list[int]]:
+    """Pairs of correlation 0.7 between clusters and the same within, of a tenth of the variance."""
+    names = np.repeat(np.arange(clusters), seeds)
+    between, within = generator.normal(size=(2, clusters))[:, names], generator.normal(size=(2, names.size))
+    x, noise = 0.9**0.5 * between + 0.1**0.5 * within
+    return x.tolist(), (0.7 * x + 0.51**0.5 * noise).tolist(), names.tolist()
+
+
+def test_clustered_pairs_need_their_clusters_drawn_whole() -> None:
+    """Five seeds of a configuration say little more than one: intervals that take them for five draws are too short."""
+    generator, whole, plain = rng(8), 0, 0
+    for _ in range(300):
+        a, b, names = clustered(generator)
+        found = correlation(a, b, clusters=names, generator=generator, resamples=300)
+        whole += found.low <= 0.7 <= found.high
+        found = correlation(a, b, generator=generator, resamples=300)
+        plain += found.low <= 0.7 <= found.high
+    assert 0.90 <= whole / 300 <= 0.98
+    assert plain / 300 < 0.75
+
+
+def test_clusters_of_unequal_size_by_loop() -> None:
+    a, b = pairs(12, 0.6, rng(2))
+    names = list("aabbbcdeeefg")
+    draws = rng(3).integers(7, size=(150, 7))
+    values = []
+    for draw in draws:
+        rows = [k for place in draw for k, name in enumerate(names) if name == "abcdefg"[place]]
+        values.append(pearsonr(np.array(a)[rows], np.array(b)[rows]).statistic)
+    found = correlation(a, b, clusters=names, bound=0.6, generator=rng(3), resamples=150, confidence=0.9)
+    assert (found.low, found.high) == pytest.approx(tuple(np.quantile(values, [0.05, 0.95])), rel=1e-10)
+    assert found.value == pytest.approx(pearsonr(a, b).statistic, rel=1e-12)
+    assert (found.n, found.clusters) == (12, 7)
+    assert found.not_above == (1 + np.sum(np.array(values) <= 0.6)) / 151
+    assert found.not_below == (1 + np.sum(np.array(values) >= 0.6)) / 151
+
+
+def test_a_bounds_p_goes_with_the_interval_and_is_never_zero() -> None:
+    a, b = pairs(40, 0.9, rng(9))
+    found = correlation(a, b, generator=rng(), bound=-0.5, resamples=999)
+    assert found.not_above == 1 / 1000
+    assert found.not_below == 1.0
+    for bound in (found.low, found.high):
+        tails = correlation(a, b, generator=rng(), bound=bound, resamples=999)
+        assert min(tails.not_above, tails.not_below) == pytest.approx(0.025, abs=0.003)
+    assert np.isnan(correlation(a, b, generator=rng()).not_above)
+
+
 def test_a_line_correlates_with_one_whatever_its_slope() -> None:
     a = [1.0, 2.0, 3.0, 5.0]
     rising = correlation(a, [10 * x - 3 for x in a], generator=rng())
@@ -89,3 +139,11 @@ def test_what_correlates_with_nothing_is_refused(a: list[float], b: list[float],
         f"a correlation needs two lists of at least 3 finite values each, not all equal; {counts} values"
     )
     assert str(caught.value) == expected
+
+
+@pytest.mark.parametrize(
+    ("names", "found"), [(["x", "x", "y", "y"], "4 names of 2"), (["x", "y", "z"], "3 names of 3")]
+)
+def test_too_few_clusters_are_refused(names: list[str], found: str) -> None:
+    with pytest.raises(UserError, match=f"3 clusters or more; found {found} clusters for 4 pairs"):
+        correlation([1.0, 2.0, 3.0, 5.0], [1.0, 2.0, 4.0, 3.0], generator=rng(), clusters=names)

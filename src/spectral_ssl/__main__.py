@@ -32,7 +32,7 @@ STAGES = {
     "figures": "draw a paper's figures from its tables",
     "notebook": "run a paper's notebook and write its HTML",
     "report": "merge ledgers and theorem checks of every tier present and write results/report.html",
-    "plan": "say what the tier would run",
+    "plan": "say what the tier would run, and predict time and disk from finished runs",
     "summary": "say where the report is and how many ledger entries hold",
 }
 
@@ -63,8 +63,16 @@ def parser() -> argparse.ArgumentParser:
             command.add_argument("--only", metavar="NAME", help="one loss, or inductive_bias; default: all")
         if name == "pretrain":
             command.add_argument(
-                "--batch", required=True, metavar="ID", help="a batch's id; `plan` lists them"
+                "--batch", required=True, metavar="ID", help="a batch's id; `plan --batches` lists them"
             )
+        if name == "plan":
+            command.add_argument("--batches", action="store_true", help="list the batches instead")
+            command.add_argument(
+                "--device",
+                help="what would train: cpu, cuda or a GPU's name; default: a GPU if present, or if the tier "
+                "is in bfloat16",
+            )
+            command.add_argument("--cores", type=int, metavar="N", help="for the wall time; default: all")
         if name == "own":
             what = command.add_mutually_exclusive_group(required=True)
             what.add_argument(

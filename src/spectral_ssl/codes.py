@@ -11,8 +11,8 @@ from spectral_ssl.losses.graph.registry import get_graph_loss
 from spectral_ssl.losses.registry import get_loss, loss_names
 from spectral_ssl.methods.table import METHODS
 from spectral_ssl.models.table import encoder_entry
-from spectral_ssl.papers import PAPERS
-from spectral_ssl.provenance import code_hash, import_closure, sha256_file, strings
+from spectral_ssl.papers import PAPERS, claim_files
+from spectral_ssl.provenance import PACKAGE, code_hash, import_closure, sha256_file, strings
 from spectral_ssl.theorems.check import MODULES
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def networks_code(name: str) -> str:
 
 def tables_code(paper: str) -> str:
     """The hash of the code and of the printed values and rules that a paper's tables and ledger rows come from."""
-    texts = [f"papers/{paper}/{name}.yaml" for name in ("published", "experiments", "claims")]
+    texts = [f"papers/{paper}/{name}" for name in ("published.yaml", "experiments.yaml", *claim_files(paper))]
     return code_hash(
         ["spectral_ssl.stages.tables", f"spectral_ssl.papers.{paper}.tables"], [*texts, "papers/methods.yaml"]
     )
@@ -88,7 +88,7 @@ def notebook_code(paper: str) -> str:
 def report_code() -> str:
     """The hash of the report's code, templates, texts of the statements and measured speed of the engine."""
     texts = [f"papers/{paper}/statements.yaml" for paper in PAPERS]
-    templates = ["stages/report.html.j2", "stages/theorems.html.j2"]
+    templates = [f"report/templates/{file.name}" for file in (PACKAGE / "report" / "templates").glob("*.*")]
     texts += ["papers/misprints.yaml", "papers/speed.yaml", *templates]
     speed = [sha256_file(ENGINE_SPEED)] if ENGINE_SPEED.is_file() else []
     return code_hash(["spectral_ssl.stages.report"], texts, picked=speed)

@@ -1,8 +1,13 @@
-"""How closely two measurements of the same runs go together, with a bootstrap interval."""
+"""How closely two measurements of the same runs go together, with a bootstrap interval.
+
+Runs of one configuration differ in their seeds alone and are not independent draws of a configuration: whole
+configurations (clusters) are drawn again, with all their seeds, as in Davison & Hinkley 1997, section 3.8.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,12 +18,19 @@ from spectral_ssl.errors import UserError
 
 @dataclass(frozen=True)
 class Correlation:
-    """Pearson's coefficient of n pairs and its percentile bootstrap interval."""
+    """Pearson's coefficient of n pairs in `clusters` clusters, and its percentile bootstrap interval.
+
+    `not_above` and `not_below` are one-sided p-values of a bound: of "the correlation is not above it" and of "not
+    below it", (1 + the resamples at or beyond the bound) / (1 + resamples); NaN where no bound was given.
+    """
 
     value: float
     low: float
     high: float
     n: int
+    clusters: int
+    not_above: float = math.nan
+    not_below: float = math.nan
 
 
 def correlation(
@@ -26,13 +38,17 @@ def correlation(
     b: Sequence[float],
     *,
     generator: np.random.Generator,
-    resamples: int = 2000,
+    clusters: Sequence[Hashable] | None = None,
+    bound: float | None = None,
+    resamples: int = 9999,
     confidence: float = 0.95,
 ) -> Correlation:
-    """Pearson's correlation of n >= 3 pairs; pairs are resampled whole, resamples without any spread left out.
+    """Pearson's correlation of n >= 3 pairs; resamples without any spread are left out.
 
-    Raises UserError for lists of different lengths, fewer than three pairs, values that are not finite, and a list
-    whose values are all equal, which correlates with nothing.
+    `clusters` names the cluster of each pair; by default each pair is one. Clusters are resampled whole.
+
+    Raises UserError for lists of different lengths, fewer than three pairs or clusters, values that are not finite, and
+    a list whose values are all equal, which correlates with nothing.
     """
     pairs = np.array([a, b], dtype=np.float64) if len(a) == len(b) else np.empty((2, 0))
     if pairs.shape[1] < 3 or not np.isfinite(pairs).all() or (np.ptp(pairs, axis=1) == 0).any():
@@ -41,15 +57,42 @@ def correlation(
             f"{len(b)} values"
         )
     n = pairs.shape[1]
-    draws = pairs[:, generator.integers(n, size=(resamples, n))]
-    found = _pearson(draws)
-    low, high = np.nanquantile(found, [(1 - confidence) / 2, (1 + confidence) / 2])
-    return Correlation(float(_pearson(pairs[:, None])[0]), float(low), float(high), n)
+    names = range(n) if clusters is None else clusters
+    places = {name: place for place, name in enumerate(dict.fromkeys(names))}
+    if len(names) != n or len(places) < 3:
+        raise UserError(
+            f"a correlation needs the cluster of each pair, and 3 clusters or more; found {len(names)} names of "
+            f"{len(places)} clusters for {n} pairs"
+        )
+    sums = _sums(pairs, np.array([places[name] for name in names]), len(places))
+    size = resamples, len(places)
+    cells = generator.integers(len(places), size=size) + len(places) * np.arange(resamples)[:, None]
+    counts = np.bincount(cells.ravel(), minlength=cells.size).reshape(size)
+    found = _pearson(counts @ sums)
+    found = found[np.isfinite(found)]
+    low, high = np.quantile(found, [(1 - confidence) / 2, (1 + confidence) / 2])
+    value = float(_pearson(sums.sum(axis=0, keepdims=True))[0])
+    if bound is None:
+        return Correlation(value, float(low), float(high), n, len(places))
+    tails = ((1 + int(beyond.sum())) / (1 + found.size) for beyond in (found <= bound, found >= bound))
+    return Correlation(value, float(low), float(high), n, len(places), *tails)
 
 
-def _pearson(pairs: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Coefficients (m,) of m samples (2, m, n); NaN for a sample without spread."""
-    centred = pairs - pairs.mean(axis=2, keepdims=True)
-    product, squares = (centred[0] * centred[1]).sum(axis=1), (centred**2).sum(axis=2)
-    scale = np.sqrt(squares[0] * squares[1])
-    return np.divide(product, scale, out=np.full_like(product, np.nan), where=scale > 0)
+def _sums(pairs: NDArray[np.float64], places: NDArray[np.intp], clusters: int) -> NDArray[np.float64]:
+    """The six sums that a coefficient follows from, a row a cluster: 1, x, y, xx, yy, xy, of standardised values."""
+    x, y = (pairs - pairs.mean(axis=1, keepdims=True)) / pairs.std(axis=1, keepdims=True)
+    terms = np.stack([np.ones_like(x), x, y, x * x, y * y, x * y], axis=1)
+    sums = np.zeros((clusters, 6))
+    np.add.at(sums, places, terms)
+    return sums
+
+
+def _pearson(sums: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Coefficients (m,) of m samples' sums (m, 6); NaN for a sample without spread."""
+    n, x, y, xx, yy, xy = sums.T
+    squares = (xx - x * x / n) * (yy - y * y / n)
+    # Sums of equal values leave a rounding error in the place of no spread.
+    spread = np.minimum(xx - x * x / n, yy - y * y / n) > 1e-10 * n
+    found = np.full(len(sums), np.nan)
+    found[spread] = ((xy - x * y / n)[spread] / np.sqrt(squares[spread])).clip(-1.0, 1.0)
+    return found

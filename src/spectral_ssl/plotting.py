@@ -29,6 +29,7 @@ STYLE: dict[str, Any] = {
     "axes.titlesize": 9,
     "axes.spines.top": False,
     "axes.spines.right": False,
+    "axes.formatter.min_exponent": 3,  # 0.01 to 100 are shorter than powers
     "axes.grid": True,
     "grid.alpha": 0.3,
     "legend.frameon": False,
@@ -55,6 +56,7 @@ def new_figure(
 def save(figure: Figure, stem: Path) -> None:
     """Write PDF, SVG and PNG without dates, so that equal data give equal bytes."""
     stem.parent.mkdir(parents=True, exist_ok=True)
+    figure.draw_without_rendering()  # panels of a fixed aspect have their places at the second layout
     for ending, metadata in METADATA.items():
         figure.savefig(stem.with_suffix(f".{ending}"), dpi=160, metadata=metadata)
     plt.close(figure)
@@ -112,13 +114,40 @@ def curve(axes: Axes, frame: pd.DataFrame, index: int, label: str, *, every: int
     )
 
 
+def reference(axes: Axes, x: Any, y: Any, label: str = "printed") -> None:
+    """Printed values at x: black rings with nothing inside, wider than the marks of what is measured."""
+    axes.plot(
+        *(np.asarray(x, dtype=float), np.asarray(y, dtype=float)),
+        linestyle="none",
+        marker="o",
+        markersize=8,
+        markerfacecolor="none",
+        markeredgecolor="black",
+        zorder=3,
+        label=label,
+    )
+
+
 def legend(axes: Axes, *, below: bool = False) -> None:
-    """The names of what the axes show, beside the panels or below them, never over them; none if nothing has one."""
+    """The names of what the axes show, each once, beside the panels or below them, never over them; none if nothing
+    has one. Below, they take as many rows as the figure's width asks for.
+    """
     handles, labels = axes.get_legend_handles_labels()
-    if handles:
-        # Any: matplotlib's types do not know these places.
-        place: Any = "outside lower center" if below else "outside right center"
-        axes.figure.legend(handles, labels, fontsize=8, loc=place, ncols=len(labels) if below else 1)
+    named = dict(zip(reversed(labels), reversed(handles), strict=True))
+    labels = [label for label in dict.fromkeys(labels) if label]
+    handles = [named[label] for label in labels]
+    # Any: matplotlib's types do not know these places.
+    place: Any = "outside lower center" if below else "outside right center"
+    for columns in range(len(labels) if below else min(len(labels), 1), 0, -1):
+        made = axes.figure.legend(handles, labels, fontsize=8, loc=place, ncols=columns)
+        if columns == 1 or made.get_window_extent().width <= 0.98 * axes.figure.bbox.width:
+            return
+        made.remove()
+
+
+def titled(figure: Figure, title: str, below: str) -> None:
+    """What a figure shows and, on a line of its own, of what; lines longer than the figure are broken."""
+    figure.suptitle(f"{title}\n{below}", fontsize=9, wrap=True)
 
 
 def scatter(axes: Axes, frame: pd.DataFrame, x: str, y: str) -> None:

@@ -107,9 +107,9 @@ class Targets:
         return [str(self.layout.theorem(paper, name)) for name in paper_statements(paper)]
 
     def tables(self, paper: str) -> list[str]:
-        """A paper's tables in every format, its tidy measurements and its ledger rows."""
+        """A paper's tables in every format, its tidy measurements, its ledger rows and what these rest on."""
         names = [f"{table}.{ending}" for table in products(paper, "tables") for ending in TABLE_FORMATS]
-        return paths(self.layout.tables(paper), ["measurements.csv", "ledger.csv", *names])
+        return paths(self.layout.tables(paper), ["measurements.csv", "ledger.csv", "sources.json", *names])
 
     def figures(self, paper: str) -> list[str]:
         """A paper's figures in every format."""

@@ -15,6 +15,11 @@ from spectral_ssl.sections import Optimiser, Tier
 CONFIG = Path(__file__).parents[2] / "config"
 TIERS = ("smoke", "laptop", "gpu", "cluster")
 GRAPH = {"graph_vicreg", "graph_others"}
+COLUMNS = {
+    "table1_cifar10": "cifar10",
+    "table1_cifar100": "cifar100",
+    "table1_tiny_imagenet": "tiny_imagenet",
+}
 
 
 def tier(*overrides: str, name: str = "smoke") -> Tier:
@@ -30,7 +35,8 @@ def test_an_experiment_on_a_companion_trains_on_it_and_no_other_does(name: str) 
     manifest = build(tier(name=name))
     for cell in manifest.cells:
         run = manifest.runs[cell.run]
-        assert run.dataset == ("factors" if cell.experiment in GRAPH else manifest.tier.data.slug)
+        expected = "factors" if cell.experiment in GRAPH else manifest.tier.data.slug
+        assert run.dataset == COLUMNS.get(cell.experiment, expected)
         assert (run.relation != "views") == (cell.experiment in GRAPH)
     assert experiments(manifest) >= GRAPH
 
@@ -119,8 +125,9 @@ def test_options_come_from_the_preset_and_the_recipe_over_it() -> None:
 
 
 @pytest.mark.parametrize("name", TIERS)
-def test_every_experiment_has_cells_at_every_tier(name: str) -> None:
+def test_every_experiment_has_cells_at_every_tier_that_has_its_data_set(name: str) -> None:
     manifest = build(tier(name=name))
+    absent = {column for column, dataset in COLUMNS.items() if dataset not in manifest.tier.datasets}
     for paper in PAPERS:
         asked = set(read(f"{paper}/experiments.yaml")["experiments"])
-        assert {cell.experiment for cell in manifest.paper_cells(paper)} == asked
+        assert {cell.experiment for cell in manifest.paper_cells(paper)} == asked - absent

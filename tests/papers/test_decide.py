@@ -10,9 +10,10 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from spectral_ssl.papers.decide import PAIRED, decide
+from spectral_ssl.papers.decide import decide
 from spectral_ssl.papers.evidence import NOT_RUN, Evidence
-from spectral_ssl.stats import seeds_needed, seeds_needed_for_order
+from spectral_ssl.papers.rules import PAIRED
+from spectral_ssl.power import seeds_for_different, seeds_for_order, seeds_for_same, seeds_for_within
 
 Row = dict[str, Any]
 
@@ -83,10 +84,8 @@ def test_a_pairs_verdict(kind: str, margin: float | None, differences: list[floa
     assert found["verdict"] == verdict
     assert found["seeds"] == len(differences)
     assert found["measured"] == pytest.approx(sum(differences) / len(differences), abs=1e-9)
-    assert (found["protocol"], found["dataset"]) == (
-        "analogue: factors, conv32, accuracy; high - low",
-        "factors",
-    )
+    assert found["protocol"].startswith("analogue: factors, conv32, accuracy; high - low")
+    assert found["dataset"] == "factors"
 
 
 @pytest.mark.parametrize(("kind", "confidence"), [("order", 0.95), ("same", 0.90), ("noninferior", 0.95)])
@@ -102,9 +101,29 @@ def test_an_undecided_pair_says_how_many_seeds_would_do() -> None:
     order = decide(apart(differences), paired("order"))
     same = decide(apart(differences), paired("same", 0.5))
     noninferior = decide(apart(differences), paired("noninferior", 0.2))
-    assert order["seeds_needed"] == seeds_needed_for_order(differences) > 3
-    assert same["seeds_needed"] == seeds_needed(differences, 0.5)
-    assert noninferior["seeds_needed"] == seeds_needed_for_order([1.2, -0.8, 0.7])
+    different = decide(apart(differences), paired("different", 0.3))
+    assert order["seeds_needed"] == seeds_for_order(differences) > 3
+    assert same["seeds_needed"] == seeds_for_same(differences, 0.5)
+    assert noninferior["seeds_needed"] == seeds_for_order([1.2, -0.8, 0.7])
+    assert different["seeds_needed"] == seeds_for_different(differences, 0.3)
+    for found in (order, same, noninferior, different):
+        said = f"underpowered: about {found['seeds_needed']} seeds would decide it with a chance of 80 %"
+        assert found["protocol"].endswith(f"; {said}")
+    assert "seeds_needed" not in decide(apart([1.0, 1.1, 0.9]), paired("order"))
+    assert "seeds_needed" not in decide(apart([5.0]), paired("order"))  # the spread is not known
+    hopeless = decide(apart([1e-4, -1.0, 1.0]), paired("order"))
+    assert (hopeless["verdict"], "seeds_needed" in hopeless) == ("inconclusive", False)  # beyond 10,000
+
+
+@pytest.mark.parametrize("kind", PAIRED)
+def test_a_pair_has_the_p_of_its_test_and_one_seed_has_none(kind: str) -> None:
+    differences = [0.4, 1.9, -0.3, 0.8]
+    found = decide(apart(differences), paired(kind, 2.0))
+    two = stats.ttest_1samp(differences, -2.0 if kind == "noninferior" else 0.0).pvalue
+    within = stats.ttest_1samp(differences, 2.0, alternative="less").pvalue  # the larger of the two
+    expected = {"same": within, "different": within}.get(kind, two)
+    assert found["p"] == found["p_holm"] == pytest.approx(expected, rel=1e-9)  # a family of one
+    assert not {"p", "p_holm"} & set(decide(apart([5.0]), paired(kind, 2.0)))
 
 
 def test_few_label_accuracies_are_judged_in_points() -> None:
@@ -205,6 +224,7 @@ def within(bounds: Sequence[float], **measure: Any) -> dict[str, Any]:
         ([0.5, 0.5], "differs"),
         ([0.2], "inconclusive"),
         ([None, None], "inconclusive"),
+        ([0.44, 0.47, 0.6, 0.4], "inconclusive"),
     ],
 )
 def test_a_range(values: list[float | None], verdict: str) -> None:
@@ -216,6 +236,8 @@ def test_a_range(values: list[float | None], verdict: str) -> None:
     if len(known) > 1 and len(set(known)) > 1:
         bounds = stats.ttest_1samp(known, 0).confidence_interval(0.95)
         assert (found["ci_low"], found["ci_high"]) == pytest.approx((bounds.low, bounds.high))
+        needed = seeds_for_within(known, 0, 0.5)
+        assert found.get("seeds_needed") == (needed if verdict == "inconclusive" else None)
 
 
 def test_a_range_leaves_out_a_seed_with_a_diverged_cell() -> None:
@@ -229,59 +251,6 @@ def test_a_range_that_the_tier_lacks_is_not_run() -> None:
     assert decide(bench, {"kind": "range", "bounds": [0, 1]}) == {}  # nothing to measure it by
     for changes in ({"column": "loss"}, {"experiment": "another"}, {"where": {"method": "z"}}):
         assert decide(bench, within((0, 1), **changes))["verdict"] == NOT_RUN
-
-
-def related(noise: float, n: int = 30) -> Evidence:
-    rows = cells("a", [float(k) for k in range(n)], "online")
-    for k, row in enumerate(rows):
-        row["offline"] = row["online"] + noise * (-1) ** k * (k % 7)
-    return evidence(rows)
-
-
-CORRELATED = {
-    "kind": "correlation",
-    "bounds": [0.9],
-    "measure": {"experiment": "one", "columns": ["online", "offline"]},
-}
-
-
-@pytest.mark.parametrize(
-    ("noise", "verdict"),
-    [(0.0, "holds"), (0.1, "holds"), (20.0, "differs"), (1.1, "inconclusive"), (1.25, "inconclusive")],
-)
-def test_a_correlation_is_judged_by_its_bootstrap_interval(noise: float, verdict: str) -> None:
-    bench = related(noise)
-    found = decide(bench, CORRELATED)
-    assert found["verdict"] == verdict
-    expected = stats.pearsonr(bench.frame["online"], bench.frame["offline"]).statistic
-    assert found["measured"] == pytest.approx(expected)
-    assert found["ci_low"] <= found["measured"] <= found["ci_high"] + 1e-12
-    assert found["protocol"] == "analogue: online against offline over 30 runs"
-    assert decide(bench, CORRELATED) == found  # the bootstrap's seed is fixed
-
-
-def test_a_run_counts_once_however_many_cells_share_it_and_a_diverged_one_not_at_all() -> None:
-    bench = related(0.1)
-    frame = bench.frame
-    frame.loc[3, ["status", "online", "offline"]] = ["diverged", None, None]
-    frame.loc[4, "offline"] = None
-    bench.frame = pd.concat([frame, frame.tail(20)])
-    assert decide(bench, CORRELATED)["protocol"].endswith("over 28 runs")
-
-
-@pytest.mark.parametrize(
-    "values", [[1.0, 2.0], [5.0, 5.0, 5.0], [None, None, None]], ids=["two", "equal", "diverged"]
-)
-def test_too_little_to_correlate_decides_nothing(values: list[float | None]) -> None:
-    rows = cells("a", values, "online")
-    bench = evidence([row | {"offline": row["online"]} for row in rows])
-    found = decide(bench, CORRELATED)
-    assert (found["verdict"], found["protocol"]) == (
-        "inconclusive",
-        "fewer than 3 runs, or all of them equal",
-    )
-    bench.frame = bench.frame.drop(columns="offline")
-    assert decide(bench, CORRELATED)["protocol"] == "this tier does not measure offline"
 
 
 def test_what_is_underspecified_has_a_reason_and_what_was_measured_all_the_same() -> None:

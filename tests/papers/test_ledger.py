@@ -9,14 +9,16 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from spectral_ssl.papers import paper_statements, read
+from spectral_ssl.hypotheses import holm
+from spectral_ssl.papers import claims, paper_statements, read
 from spectral_ssl.papers.evidence import COLUMNS, NOT_RUN, VERDICTS
 from spectral_ssl.papers.ledger import counts
 from spectral_ssl.papers.manifest import Cell
+from spectral_ssl.papers.rules import TESTED
 
 PRINTED_COLUMNS = (
-    "paper,entry,kind,location,printed,measured,spread,ci_low,ci_high,margin,seeds,seeds_needed,protocol,tier,"
-    "dataset,rule,verdict"
+    "paper,entry,kind,location,printed,measured,spread,ci_low,ci_high,margin,family,p,p_holm,seeds,seeds_needed,"
+    "protocol,tier,dataset,rule,verdict"
 )
 JITTER = (0.0, 0.001, -0.001, 0.0005, -0.0005)
 ON_PAR = "figure1/vicreg-and-simclr-on-par"
@@ -60,9 +62,9 @@ def test_every_printed_thing_is_an_entry_with_a_rule(bench: Any, paper: str, kin
     context = bench.context()
     bench.fill(context, level(0.5))
     found = bench.ledger(context, paper, MARKS if "mark" in kinds else None)
-    claims = Counter(claim["kind"] for claim in read(f"{paper}/claims.yaml").values())
+    kinds_of_claims = Counter(claim["kind"] for claim in claims(paper).values())
     arrows = 10 if paper == "balestriero2022" else 0
-    expected = Counter(kinds) + claims + Counter(statement=len(paper_statements(paper)) + arrows)
+    expected = Counter(kinds) + kinds_of_claims + Counter(statement=len(paper_statements(paper)) + arrows)
     assert Counter(found["kind"]) == expected
     assert found["entry"].is_unique
     assert found["rule"].str.len().gt(0).all()
@@ -117,82 +119,33 @@ def test_one_seed_decides_nothing(bench: Any) -> None:
     found = bench.ledger(context, "haochen2021")
     assert found.loc[OVER, "verdict"] == "inconclusive"
     assert bench.ledger(context, "garrido2023").loc[ON_PAR, "verdict"] == "inconclusive"
+    assert found[["p", "p_holm", "seeds_needed"]].isna().all(axis=None)
 
 
-PAPERS_OWN = (
-    "data.label=cifar10",
-    "training.encoder=resnet18_cifar",
-    "levels.epochs=[200, 400, 800]",
-    "seeds=5",
-)
-
-
-def printed_run(cell: Cell) -> dict[str, float]:
-    values = level(0.9, spectral=0.8866)(cell)
-    return values | {"linear_best": values["few5"], "linear_last": 0.1}
-
-
-def test_a_value_is_judged_where_data_encoder_and_length_are_the_papers(bench: Any) -> None:
-    context = bench.context(*PAPERS_OWN)
-    bench.fill(context, printed_run)
+def test_claims_of_a_family_are_corrected_together_and_others_are_not(bench: Any) -> None:
+    context = bench.context("seeds=4")
+    bench.fill(context, level(0.5, spectral=0.9))
     found = bench.ledger(context, "haochen2021")
-    same = found.loc["table1/spectral/cifar10/200"]
-    assert (same["printed"], same["verdict"], same["seeds"]) == (88.66, "holds", 5)
-    assert same["measured"] == pytest.approx(88.66)
-    assert "analogue" not in same["protocol"]
-    assert same["protocol"].endswith("linear_best")
-    assert found.loc["table1/simclr/cifar10/200", "verdict"] == "differs"  # measured 90, printed 83.73
-    assert found.loc["table1/spectral/cifar100/200", "verdict"] == NOT_RUN
-    assert found.loc["table2/spectral/imagenet", "verdict"] == NOT_RUN
+    tested = found[found["p"].notna()]
+    assert set(tested["kind"]) <= set(TESTED)
+    assert len(set(tested["family"])) > 3
+    for name, rows in tested.groupby("family"):
+        assert rows["p_holm"].tolist() == pytest.approx(holm(rows["p"].tolist())), name
+        decided = rows["verdict"].isin(["holds", "differs"])
+        assert decided.tolist() == (rows["p_holm"] < 0.05).tolist()
+        for entry, row in rows.iterrows():
+            assert row["family"] == claims("haochen2021")[entry].get("family", str(entry).split("/")[0])
+    lost = tested[(tested["p"] < 0.05) & (tested["p_holm"] >= 0.05)]
+    assert lost["protocol"].str.contains("not after Holm's correction over ").all()
 
 
-@pytest.mark.parametrize(
-    "changed",
-    [
-        "data.label=cifar100",
-        "training.encoder=conv_narrow",
-        "levels.epochs=[200, 400, 799]",
-    ],
-)
-def test_a_value_is_not_judged_on_anything_else(bench: Any, changed: str) -> None:
-    context = bench.context(*PAPERS_OWN, changed)
-    bench.fill(context, printed_run)
-    row = bench.ledger(context, "haochen2021").loc["table1/spectral/cifar10/800"]
-    assert row["verdict"] == NOT_RUN
-    assert row["measured"] == pytest.approx(88.66)  # the analogue stands beside, labelled
-    assert row["protocol"].startswith("analogue: ")
-    assert row["protocol"].endswith("few5")
-
-
-def test_a_value_is_not_judged_without_the_papers_probe(bench: Any) -> None:
-    context = bench.context(*PAPERS_OWN)
-    bench.fill(context, level(0.8866))
-    row = bench.ledger(context, "haochen2021").loc["table1/spectral/cifar10/200"]
-    assert row["verdict"] == NOT_RUN
-    assert row["protocol"].startswith("analogue: ")
-
-
-def test_small_scale_analogues_stand_at_the_ends_of_the_levels(bench: Any) -> None:
-    def probe(cell: Cell) -> dict[str, float]:
-        return {"few5": cell.factors.get("epochs", 0) / 100 + JITTER[cell.seed]}
-
-    context = bench.context("seeds=3", "training.epochs=9")  # levels.epochs is [1, 2]
-    bench.fill(context, probe)
-    found = bench.ledger(context, "haochen2021")
-    measured = [found.loc[f"table1/simclr/cifar10/{epochs}", "measured"] for epochs in (200, 400, 800)]
-    assert measured[0] == pytest.approx(1.0)
-    assert measured[2] == pytest.approx(2.0)
-    assert measured[1] is None or math.isnan(measured[1])
-
-
-def test_garridos_figure_has_its_analogue_beside(bench: Any) -> None:
+def test_what_no_test_decides_has_no_family_and_no_p(bench: Any) -> None:
     context = bench.context("seeds=3")
-    bench.fill(context, level(0.5, vicreg=0.6))
-    found = bench.ledger(context, "garrido2023")
-    for dimension in (256, 8192):  # the smallest and the largest, as ours
-        row = found.loc[f"figure1/vicreg/8192-8192-d/{dimension}"]
-        assert row["verdict"] == NOT_RUN
-        assert row["measured"] == pytest.approx(60.0)
+    bench.fill(context, level(0.5))
+    found = bench.ledger(context, "garrido2023", MARKS)
+    untested = found[found["kind"].isin(["figure", "keypoint", "statement", "mark", "underspecified"])]
+    assert set(untested["kind"]) == {"figure", "keypoint", "statement", "mark", "underspecified"}
+    assert untested[["family", "p", "p_holm"]].isna().all(axis=None)
 
 
 def test_diverged_seeds_are_left_out_and_counted_out(bench: Any) -> None:

@@ -151,10 +151,11 @@ def test_claims_are_decided_on_the_linear_regimes_own_samples(given: Inputs) -> 
     samples = tables.settle(given).samples
     assert samples is not None
     evidence = Evidence(given.context, "balestriero2022", samples, {})
-    claims = read("balestriero2022/claims.yaml")
-    for name, claim in claims.items():
-        if not name.startswith("advice/linear-"):
-            continue
+    claims = read("balestriero2022/claims_advice.yaml")
+    names = [name for name in claims if name.startswith("advice/linear-")]
+    assert len(names) == 6
+    for name in names:
+        claim = claims[name]
         found = decide(evidence, claim)
         assert (found["seeds"], found["dataset"]) == (2, samples["dataset"].iloc[0]), name
         assert "linear networks in closed form" in found["protocol"]
@@ -168,7 +169,7 @@ def test_claims_on_samples_say_so_where_there_are_none(fill: Fill) -> None:
     table = tables.settle(Inputs(context, "balestriero2022"))
     frame = pd.DataFrame({"experiment": ["rank"], "accuracy": [1.0], "run": ["r"]})
     assert table.samples is None or table.samples.empty
-    claim = read("balestriero2022/claims.yaml")["advice/linear-misaligned-vicreg-over-simclr"]
+    claim = read("balestriero2022/claims_advice.yaml")["advice/linear-misaligned-vicreg-over-simclr"]
     assert decide(Evidence(context, "balestriero2022", frame, {}), claim)["verdict"] == "not run at this tier"
 
 

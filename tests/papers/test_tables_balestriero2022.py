@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import pandas as pd
 import pytest
 
 from spectral_ssl.data.sources import load
+from spectral_ssl.errors import UserError
 from spectral_ssl.papers.balestriero2022 import figures, tables
 from spectral_ssl.papers.balestriero2022 import relations as module
 from spectral_ssl.papers.inputs import Inputs
@@ -111,24 +113,42 @@ def one_each(labels: np.ndarray) -> Any:
     return np.unique(labels, return_index=True)[1]
 
 
-def test_accuracies_by_what_pairs_share(fill: Fill) -> None:
+def test_accuracies_by_what_pairs_share_and_number_of_labels(fill: Fill) -> None:
     given = inputs(fill())
     table = tables.alignment(given)
-    assert table.shown.columns.tolist() == ["method", *SHARED]
+    assert table.shown.columns.tolist() == ["method", "labels a class", *SHARED]
     settings = ["VICReg, invariance 1", "VICReg, invariance 25", "SimCLR", "Barlow Twins"]
-    assert table.shown["method"].tolist() == settings
-    for spec, pairs in zip(("factor:shape", "factor:shape+wrong:0.5", "factor:colour"), SHARED, strict=True):
-        rows = given.experiment("graph_vicreg").query(f"relation == '{spec}' and invariance == 25")
-        cell = table.tidy.query(f"relation == '{spec}' and setting == 'VICReg, invariance 25'")
-        assert cell["pairs"].item() == pairs
+    assert table.shown["method"].tolist() == [setting for setting in settings for _ in range(3)]
+    assert table.shown["labels a class"].tolist() == 4 * ["1", "5", "all"]
+    assert table.tidy["chance"].eq(25).all()
+    rows = given.experiment("graph_vicreg").query("relation == 'factor:colour' and invariance == 25")
+    for labels, probe in (("1", "few1"), ("5", "few5"), ("all", "lbfgs")):
+        cell = table.tidy.query(f"pairs == 'colour' and setting == '{settings[1]}' and labels == '{labels}'")
         assert cell["n"].item() == len(rows) == 2
-        assert cell["accuracy_mean"].item() == pytest.approx(rows["accuracy"].mean())
-    (axes,) = figures.alignment({"alignment": table.tidy}).axes
-    assert [tick.get_text() for tick in axes.get_xticklabels()] == SHARED
-    assert len(axes.containers) == 4
-    heights = axes.containers[1].lines[0].get_ydata()
-    expected = table.tidy.query("setting == 'VICReg, invariance 25'")["accuracy_mean"]
-    assert list(heights) == pytest.approx(expected.tolist())
+        assert cell["accuracy_mean"].item() == pytest.approx(100 * rows[probe].mean())
+
+
+def test_alignment_is_drawn_by_relation_and_number_of_labels(fill: Fill, tmp_path: Path) -> None:
+    tidy = tables.alignment(inputs(fill())).tidy
+    tidy.to_csv(tmp_path / "tidy.csv", index=False)
+    axes = figures.alignment({"alignment": pd.read_csv(tmp_path / "tidy.csv")}).axes
+    assert [panel.get_title() for panel in axes] == [f"pairs share {shared}" for shared in SHARED]
+    for panel, shared in zip(axes, SHARED, strict=True):
+        assert [tick.get_text() for tick in panel.get_xticklabels()] == ["1", "5", "all"]
+        assert len(panel.containers) == 4
+        expected = tidy.query(f"pairs == '{shared}' and setting == 'VICReg, invariance 25'")
+        heights = panel.containers[1].lines[0].get_ydata()
+        assert list(heights) == pytest.approx(expected["accuracy_mean"].tolist())
+        bars = panel.containers[1].lines[2][0].get_segments()
+        assert [bar[0, 1] for bar in bars] == pytest.approx(expected["accuracy_low"].tolist())
+
+
+def test_the_labels_that_a_tier_measures() -> None:
+    found = module.measured_labels(["few10", "linear", "few5", "knn"])
+    assert list(found.items()) == [("few5", "5"), ("few10", "10"), ("linear_last", "all")]
+    assert module.measured_labels(["knn", "few2"]) == {"few2": "2"}
+    with pytest.raises(UserError, match="'few'"):
+        module.measured_labels(["few"])
 
 
 @pytest.mark.parametrize(
@@ -144,13 +164,6 @@ def test_accuracies_by_what_pairs_share(fill: Fill) -> None:
 )
 def test_relations_in_words(spec: str, words: str) -> None:
     assert module.words(spec) == words
-
-
-def test_ranks_are_of_the_tiers_own_data(fill: Fill) -> None:
-    table = tables.rank(inputs(fill()))
-    assert set(table.tidy["experiment"]) == {"rank", "rank_baselines"}
-    assert table.shown["method"].tolist() == ["VICReg", "VICReg", "SimCLR", "Barlow Twins", "NNCLR"]
-    assert table.shown["invariance weight"].tolist() == ["1", "25", "", "", ""]
 
 
 def test_without_a_companion_there_is_no_alignment(fill: Fill) -> None:

@@ -20,7 +20,7 @@ from spectral_ssl.targets import products
 Fill = Callable[..., Context]
 MEASURED = {  # tables of trained runs: each says that they diverged
     "haochen2021": ("table1", "table2", "table3", "ablations", "agreement"),
-    "garrido2023": ("figure1", "figure2", "table1", "supplement", "supplement_d"),
+    "garrido2023": ("figure1", "figure2", "table1", "supplement", "supplement_d", "supplement_e", "tuning"),
     "balestriero2022": ("rank", "alignment"),
 }
 
@@ -37,7 +37,11 @@ def make(context: Context, paper: str, monkeypatch: pytest.MonkeyPatch) -> None:
 def check_tables(folder: Path, paper: str) -> None:
     names = products(paper, "tables")
     expected = {f"{name}.{ending}" for name in names for ending in TABLE_FORMATS}
-    assert {path.name for path in folder.iterdir()} == expected | {"measurements.csv", "ledger.csv"}
+    assert {path.name for path in folder.iterdir()} == expected | {
+        "measurements.csv",
+        "ledger.csv",
+        "sources.json",
+    }
     for name in names:
         assert len(pd.read_csv(folder / f"{name}.csv").columns) > 1
         markdown = (folder / f"{name}.md").read_text(encoding="utf-8")

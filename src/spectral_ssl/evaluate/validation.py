@@ -12,8 +12,8 @@ SHARE = 0.2  # of each class's training images, at least one
 
 
 def validation_accuracy(x: Tensor, y: Tensor, *, accuracy: str, draws: int, seed: int) -> float:
-    """The probe `accuracy` (knn, lbfgs, few<labels a class>) fitted to four fifths of the training features x (n, D) and
-    labels y (n,), on the last fifth; in [0, 1].
+    """The probe `accuracy` (knn, lbfgs, few<labels a class>) fitted to four fifths of the training features x (n, D)
+    and labels y (n,), on the last fifth; in [0, 1].
 
     Pretraining saw all these images, none of their labels. `seed` decides which fifth of each class is held out, the
     same for every encoder, and the probe's draws of labels. Raises UserError for a class of a single image.

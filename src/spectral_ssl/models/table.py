@@ -13,10 +13,11 @@ _PACKAGE = "spectral_ssl.models"
 
 @dataclass(frozen=True)
 class EncoderEntry:
-    """Where an encoder is made, for which image sizes, and how its convolutions start."""
+    """Where an encoder is made, how wide its output is, for which image sizes, and how its convolutions start."""
 
     module: str
     function: str
+    width: int
     smallest: int
     largest: int | None
     convolutions: Scheme = "uniform"
@@ -27,14 +28,14 @@ class EncoderEntry:
 
 
 ENCODERS = {
-    "conv_narrow": EncoderEntry(f"{_PACKAGE}.convolutional", "conv_narrow", 4, None),
-    "conv_small": EncoderEntry(f"{_PACKAGE}.convolutional", "conv_small", 4, None),
-    "conv32": EncoderEntry(f"{_PACKAGE}.convolutional", "conv32", 16, None),
-    "mlp": EncoderEntry(f"{_PACKAGE}.convolutional", "mlp", 1, 64),
-    "resnet18_cifar": EncoderEntry(f"{_PACKAGE}.resnet", "resnet18_cifar", 8, None, "fan_out"),
-    "resnet50_cifar": EncoderEntry(f"{_PACKAGE}.resnet", "resnet50_cifar", 8, None, "fan_out"),
-    "resnet18": EncoderEntry(f"{_PACKAGE}.resnet", "resnet18", 64, None, "fan_out"),
-    "resnet50": EncoderEntry(f"{_PACKAGE}.resnet", "resnet50", 64, None, "fan_out"),
+    "conv_narrow": EncoderEntry(f"{_PACKAGE}.convolutional", "conv_narrow", 64, 4, None),
+    "conv_small": EncoderEntry(f"{_PACKAGE}.convolutional", "conv_small", 128, 4, None),
+    "conv32": EncoderEntry(f"{_PACKAGE}.convolutional", "conv32", 128, 16, None),
+    "mlp": EncoderEntry(f"{_PACKAGE}.convolutional", "mlp", 256, 1, 64),
+    "resnet18_cifar": EncoderEntry(f"{_PACKAGE}.resnet", "resnet18_cifar", 512, 8, None, "fan_out"),
+    "resnet50_cifar": EncoderEntry(f"{_PACKAGE}.resnet", "resnet50_cifar", 2048, 8, None, "fan_out"),
+    "resnet18": EncoderEntry(f"{_PACKAGE}.resnet", "resnet18", 512, 64, None, "fan_out"),
+    "resnet50": EncoderEntry(f"{_PACKAGE}.resnet", "resnet50", 2048, 64, None, "fan_out"),
 }
 
 

@@ -1,17 +1,6 @@
-"""Claims: the rule of each kind, and the verdict that follows from the measurements.
+"""Claims: what a claim's measurements are, and the test that follows from its kind (rules.py).
 
-order       the paired difference over seeds has a 95 % interval above zero.
-same        two one-sided paired tests within the margin.
-noninferior the interval of the paired difference lies above minus the margin.
-different   the interval leaves zero out; `differs` where the two are the same within the margin all the same.
-range       the mean's interval lies strictly within the stated bounds.
-correlation the bootstrap interval lies above the stated bound.
-underspecified  the paper does not say enough: no verdict, and `reason` says what is missing.
-
-`measure` names an experiment, a column, and the cells: `high` and `low` for pairs, `where` otherwise. A level is given
-by value, or as `first` or `last` of the tier's levels. Where several cells of a seed are left, `best` takes their
-highest value and `mean` (the default) their mean. Both sides of a pair must be different runs: a tier with one level of
-a factor says nothing about that factor.
+A claim is decided together with the others of its family (families.py); `judge` gives what it says by itself.
 """
 
 from __future__ import annotations
@@ -22,63 +11,74 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from spectral_ssl.config import canonical
 from spectral_ssl.correlation import correlation
-from spectral_ssl.papers.evidence import NOT_RUN, Evidence
-from spectral_ssl.papers.measure import select
-from spectral_ssl.stats import (
-    Interval,
-    equivalence,
-    mean_interval,
-    paired_difference,
-    seeds_needed,
-    seeds_needed_for_order,
+from spectral_ssl.hypotheses import (
+    correlation_test,
+    different_test,
+    order_test,
+    same_test,
+    within_test,
 )
+from spectral_ssl.papers.evidence import NOT_RUN, Evidence
+from spectral_ssl.papers.families import Judged, settle
+from spectral_ssl.papers.measure import select
+from spectral_ssl.papers.rules import PAIRED, experiments_of
+from spectral_ssl.papers.sources import Source
+from spectral_ssl.power import seeds_for_different, seeds_for_order, seeds_for_same, seeds_for_within
+from spectral_ssl.stats import Interval, mean_interval
 
-RULES = {
-    "order": "paired difference over seeds, 95 % interval above zero",
-    "same": "two one-sided paired tests at 5 % within the margin",
-    "noninferior": "paired difference over seeds, 95 % interval above minus the margin",
-    "different": "paired difference over seeds, 95 % interval without zero; differs if the same within the margin",
-    "range": "95 % interval of the mean over seeds strictly within the bounds",
-    "correlation": "95 % bootstrap interval of Pearson's correlation over runs above the bound",
-    "underspecified": "none: the paper does not say enough",
-}
-PAIRED = ("order", "same", "noninferior", "different")
+FEWEST_CONFIGURATIONS = 10  # a bootstrap of fewer draws the same few samples again and again
+RESAMPLES = 9999
 
 
 def decide(evidence: Evidence, claim: Mapping[str, Any]) -> dict[str, Any]:
-    """The ledger columns that follow from a claim's measurements; none if it has none, or this tier has none."""
-    kind = claim["kind"]
+    """The ledger columns that follow from a claim alone, as if no other were in its family."""
+    return settle([judge(evidence, claim)])[0]
+
+
+def judge(evidence: Evidence, claim: Mapping[str, Any]) -> Judged:
+    """What a claim's measurements say; nothing found if it has none, or this tier has none."""
+    kind, measure = claim["kind"], claim.get("measure", {})
+    names = experiments_of(measure)
+    nothing = evidence.source(names, evidence.frame.iloc[:0], claim)
     if kind == "underspecified":
-        return _undecided(evidence, claim)
-    if "measure" not in claim:
-        return {}
-    measure = claim["measure"]
-    names = measure["column"] if kind != "correlation" else measure["columns"]
-    absent = [name for name in np.atleast_1d(names) if name not in evidence.frame]
+        return _undecided(evidence, claim, nothing)
+    if not measure:
+        return Judged({}, source=nothing)
+    columns = measure["column"] if kind != "correlation" else measure["columns"]
+    absent = [name for name in np.atleast_1d(columns) if name not in evidence.frame]
     sides = [measure[side] for side in ("high", "low")] if kind in PAIRED else [measure.get("where", {})]
     common = {"experiment": measure["experiment"]} if "experiment" in measure else {}
     chosen = [select(evidence.frame, common | side) for side in sides]
     if absent or any(rows.empty for rows in chosen):
-        return {"protocol": f"this tier does not measure {absent[0] if absent else 'it'}", "verdict": NOT_RUN}
+        said = f"this tier does not measure {absent[0] if absent else 'it'}"
+        return Judged({"protocol": said, "verdict": NOT_RUN}, source=nothing)
     if kind in PAIRED and set(chosen[0]["run"]) == set(chosen[1]["run"]):
-        return {"protocol": "both sides are the same runs at this tier", "verdict": NOT_RUN}
-    found = _measured_on(evidence, claim, chosen[0])
+        chose = len(names) > 1  # sides of two experiments: tuning chose the other side's own runs
+        said = "both sides are the same runs" + (
+            ": the candidate chosen is the other side" if chose else " at this tier"
+        )
+        return Judged({"protocol": said, "verdict": "inconclusive" if chose else NOT_RUN}, source=nothing)
     if kind in PAIRED:
-        return found | _paired(claim, measure, *chosen)
-    if kind == "correlation":
-        return found | _correlated(claim, measure, chosen[0][chosen[0]["status"] == "finished"])
-    return found | _within(claim, measure, chosen[0])
+        judged = _paired(claim, measure, *chosen)
+    elif kind == "correlation":
+        judged = _correlated(evidence, claim, measure, chosen[0][chosen[0]["status"] == "finished"])
+    else:
+        judged = _within(claim, measure, chosen[0])
+    found = _measured_on(evidence, claim, chosen[0]) | judged.found
+    return Judged(found, judged.decision, judged.seeds_at, evidence.source(names, pd.concat(chosen), claim))
 
 
-def _undecided(evidence: Evidence, claim: Mapping[str, Any]) -> dict[str, Any]:
+def _undecided(evidence: Evidence, claim: Mapping[str, Any], source: Source) -> Judged:
     """What was measured all the same, if anything, without a verdict."""
     found: dict[str, Any] = {}
     if (measure := claim.get("measure")) and measure["column"] in evidence.frame:
         rows = select(evidence.frame, {"experiment": measure["experiment"]} | measure["where"])
+        source = evidence.source([measure["experiment"]], rows, claim)
         if values := _values(rows, measure).tolist():
             found = {"seeds": len(values), **_interval(mean_interval(values))}
-    return found | {"protocol": claim["reason"], "verdict": "underspecified"}
+    return Judged(found | {"protocol": claim["reason"], "verdict": "underspecified"}, source=source)
 
 
 def _measured_on(evidence: Evidence, claim: Mapping[str, Any], rows: pd.DataFrame) -> dict[str, str]:
@@ -104,37 +104,23 @@ def _values(rows: pd.DataFrame, measure: Mapping[str, Any]) -> pd.Series[float]:
 
 def _paired(
     claim: Mapping[str, Any], measure: Mapping[str, Any], high: pd.DataFrame, low: pd.DataFrame
-) -> dict[str, Any]:
+) -> Judged:
     pairs = pd.concat([_values(high, measure), _values(low, measure)], axis=1, join="inner").to_numpy()
     found: dict[str, Any] = {"seeds": len(pairs), "verdict": "inconclusive"}
     if not len(pairs):
-        return found | {"protocol": "a side diverged in every seed"}
-    a, b = pairs.T.tolist()
-    margin = float(claim.get("margin", 0.0))
-    interval = paired_difference(a, b).interval
-    verdict = "inconclusive"
-    if claim["kind"] == "same":
-        same = equivalence(a, b, margin)
-        interval = same.interval
-        verdict = {"equivalent": "holds", "different": "differs"}.get(same.verdict, verdict)
-    elif claim["kind"] == "different":
-        if equivalence(a, b, margin).verdict == "equivalent":
-            verdict = "differs"
-        elif interval.low > 0 or interval.high < 0:
-            verdict = "holds"
-    elif interval.low > -margin:
-        verdict = "holds"
-    elif interval.high < -margin:
-        verdict = "differs"
-    found |= {"verdict": verdict, **_interval(interval)}
-    if verdict == "inconclusive":
-        differences = [x - y for x, y in zip(a, b, strict=True)]
-        if claim["kind"] == "same":
-            found["seeds_needed"] = seeds_needed(differences, margin)
-        else:
-            shift = margin if claim["kind"] == "noninferior" else 0.0
-            found["seeds_needed"] = seeds_needed_for_order([value + shift for value in differences])
-    return found
+        return Judged(found | {"protocol": "a side diverged in every seed"})
+    differences = (pairs[:, 0] - pairs[:, 1]).tolist()
+    margin, kind = float(claim.get("margin", 0.0)), claim["kind"]
+    found |= _interval(mean_interval(differences, 0.90 if kind == "same" else 0.95))
+    if kind == "same":
+        decision = same_test(differences, margin)
+        return Judged(found, decision, lambda alpha: seeds_for_same(differences, margin, alpha=alpha))
+    if kind == "different":
+        decision = different_test(differences, margin)
+        return Judged(found, decision, lambda alpha: seeds_for_different(differences, margin, alpha=alpha))
+    null = -margin if kind == "noninferior" else 0.0
+    decision = order_test(differences, null)
+    return Judged(found, decision, lambda alpha: seeds_for_order(differences, null, alpha=alpha))
 
 
 def _interval(interval: Interval) -> dict[str, float]:
@@ -146,33 +132,44 @@ def _interval(interval: Interval) -> dict[str, float]:
     }
 
 
-def _within(claim: Mapping[str, Any], measure: Mapping[str, Any], rows: pd.DataFrame) -> dict[str, Any]:
+def _within(claim: Mapping[str, Any], measure: Mapping[str, Any], rows: pd.DataFrame) -> Judged:
     low, high = claim["bounds"]
     values = _values(rows, measure).tolist()
+    found: dict[str, Any] = {"seeds": len(values), "verdict": "inconclusive"}
     if not values:
-        return {"seeds": 0, "verdict": "inconclusive"}
-    interval = mean_interval(values)
-    verdict = "inconclusive"
-    if interval.low > low and interval.high < high:
-        verdict = "holds"
-    elif interval.high <= low or interval.low >= high:
-        verdict = "differs"
-    return {"seeds": interval.n, "verdict": verdict, **_interval(interval)}
+        return Judged(found)
+    found |= _interval(mean_interval(values))
+    return Judged(
+        found,
+        within_test(values, low, high),
+        lambda alpha: seeds_for_within(values, low, high, alpha=alpha),
+    )
 
 
-def _correlated(claim: Mapping[str, Any], measure: Mapping[str, Any], rows: pd.DataFrame) -> dict[str, Any]:
+def _correlated(
+    evidence: Evidence, claim: Mapping[str, Any], measure: Mapping[str, Any], rows: pd.DataFrame
+) -> Judged:
+    """No seeds are said to be needed: more seeds of the same configurations are no more configurations."""
     rows = rows.drop_duplicates("run").dropna(subset=measure["columns"])
     first, second = (rows[name].astype(float).tolist() for name in measure["columns"])
+    runs = [evidence.context.manifest.runs[run] for run in rows["run"]]
+    clusters = [canonical(run.model_copy(update={"seed": 0})) for run in runs]
+    number = len(set(clusters))
+    if number < FEWEST_CONFIGURATIONS or len(set(first)) < 2 or len(set(second)) < 2:
+        said = f"fewer than {FEWEST_CONFIGURATIONS} configurations, or all of their runs equal"
+        return Judged({"verdict": "inconclusive", "protocol": said})
     bound = float(claim["bounds"][0])
-    if len(rows) < 3 or len(set(first)) < 2 or len(set(second)) < 2:
-        return {"verdict": "inconclusive", "protocol": "fewer than 3 runs, or all of them equal"}
-    found = correlation(first, second, generator=np.random.default_rng(0))
-    verdict = "holds" if found.low > bound else "differs" if found.high < bound else "inconclusive"
-    protocol = f"{measure['columns'][0]} against {measure['columns'][1]} over {found.n} runs"
-    return {
+
+    found = correlation(
+        first, second, generator=np.random.default_rng(0), clusters=clusters, bound=bound, resamples=RESAMPLES
+    )
+    columns = {
         "measured": found.value,
         "ci_low": found.low,
         "ci_high": found.high,
-        "verdict": verdict,
-        "protocol": f"analogue: {protocol}",
+        "seeds": rows["seed"].nunique(),
+        "verdict": "inconclusive",
+        "protocol": f"analogue: {measure['columns'][0]} against {measure['columns'][1]} over {found.n} runs of "
+        f"{number} configurations",
     }
+    return Judged(columns, correlation_test(found.not_above, found.not_below))

@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from spectral_ssl.papers.sources import Source, shown_in
 from spectral_ssl.stages import Context
 
 COLUMNS = [
@@ -21,6 +22,9 @@ COLUMNS = [
     "ci_low",
     "ci_high",
     "margin",
+    "family",
+    "p",
+    "p_holm",
     "seeds",
     "seeds_needed",
     "protocol",
@@ -59,3 +63,12 @@ class Evidence:
             "verdict": NOT_RUN,
         } | found
         return {column: values.get(column) for column in COLUMNS}
+
+    def source(self, experiments: list[str], rows: pd.DataFrame, claim: Mapping[str, Any]) -> Source:
+        """Where a claim on these rows is shown, and which of this tier's runs they are; a table's own samples are no
+        runs.
+        """
+        known = self.context.manifest.runs
+        runs = [run for run in dict.fromkeys(rows["run"]) if run in known] if len(rows) else []
+        table, figure = shown_in(self.paper, experiments, claim)
+        return Source(table, figure, runs=tuple(runs))

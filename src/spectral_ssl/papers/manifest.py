@@ -218,7 +218,9 @@ def resolve(
             values[key] = value
         else:
             raise unknown("setting", key, values)
-    encoder_entry(values["encoder"])
+    width = encoder_entry(values["encoder"]).width
+    if values["projector"] == "none":  # the embedding is the representation, whatever heads put out
+        values["embedding_dim"] = width
     parse_relation(values["relation"])
     values["projector"] = projector(values["projector"], values["embedding_dim"])
     if values["schedule_epochs"] == values["epochs"]:

@@ -22,9 +22,9 @@ def measurements(context: Context, paper: str) -> pd.DataFrame:
 
     `accuracy` is the tier's metric in percent; the other probe columns are as probe.json has them (fractions).
     `offline` is the same accuracy as a fraction, unless that is the online probe's: then it is the linear classifier's,
-    trained to its last epoch or to convergence. `validation_accuracy`, in percent, is of the images that hyperparameters
-    are chosen on. `separation_gain` is what training adds to the separation of views. A
-    diverged run has its status and no values.
+    trained to its last epoch or to convergence. `validation_accuracy`, in percent, is of the images that
+    hyperparameters are chosen on. `separation_gain` is what training adds to the separation of views. A diverged run
+    has its status and no values.
     """
     cells = context.manifest.paper_cells(paper)
     varied = list(dict.fromkeys(factor for cell in cells for factor in cell.factors))
@@ -96,7 +96,8 @@ def text(row: Mapping[Any, Any], column: str, digits: int = 1) -> str:
 
 
 def select(frame: pd.DataFrame, where: Mapping[str, Any]) -> pd.DataFrame:
-    """The rows where each column has the given value; `first` and `last` are the ends of the column's levels.
+    """The rows where each column has the given value; `first` and `last` are the ends of the column's levels, and
+    `middle` is the one halfway of an odd number of them.
 
     Levels are taken in the order of the tier's file, within the rows of the experiment selected. No rows where the tier
     leaves the experiment out, or varies no such column.
@@ -107,6 +108,13 @@ def select(frame: pd.DataFrame, where: Mapping[str, Any]) -> pd.DataFrame:
         return chosen.iloc[:0]
     levels = {name: list(dict.fromkeys(chosen[name].dropna())) for name in fixed}
     for name, value in fixed.items():
-        wanted = levels[name][{"first": 0, "last": -1}[value]] if value in ("first", "last") else value
+        wanted = _level(levels[name], value) if value in ("first", "middle", "last") else value
         chosen = chosen[chosen[name] == wanted]
     return chosen
+
+
+def _level(levels: Sequence[Any], name: str) -> Any:
+    """An end of the levels, or the one halfway: None, which no row has, where two or none are."""
+    if name == "middle":
+        return levels[len(levels) // 2] if len(levels) % 2 and len(levels) > 1 else None
+    return levels[{"first": 0, "last": -1}[name]]

@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from importlib import import_module
 
 import pandas as pd
+from matplotlib.figure import Figure
 
 from spectral_ssl.papers.manifest import check_papers
-from spectral_ssl.plotting import save
+from spectral_ssl.plotting import save, titled
 from spectral_ssl.stages import Context
 from spectral_ssl.targets import products
 
 
 def run(context: Context, paper: str) -> int:
     """Write figures/<tier>/<paper>/<figure>.{pdf,svg,png}."""
+    for name, figure in drawn(context, paper):
+        save(figure, context.layout.figures(paper) / name)
+    return 0
+
+
+def drawn(context: Context, paper: str) -> Iterator[tuple[str, Figure]]:
+    """A paper's figures by name, each with its title, the tier and the data that it is about."""
     module = import_module(f"spectral_ssl.papers.{check_papers(paper)}.figures")
     tables = {
         name: pd.read_csv(context.layout.tables(paper) / f"{name}.csv", keep_default_na=True)
@@ -21,7 +30,7 @@ def run(context: Context, paper: str) -> int:
     }
     for name, words in products(paper, "figures").items():
         figure = getattr(module, name)(tables)
-        data = words.get("data", context.tier.description)
-        figure.suptitle(f"{words['title']}\n{context.tier.name} tier: {data}", fontsize=9)
-        save(figure, context.layout.figures(paper) / name)
-    return 0
+        titled(
+            figure, words["title"], f"{context.tier.name} tier: {words.get('data', context.tier.description)}"
+        )
+        yield name, figure

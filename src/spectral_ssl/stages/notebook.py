@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import os
 import re
 import shutil
@@ -14,13 +15,39 @@ from nbclient.exceptions import DeadKernelError
 from nbconvert import HTMLExporter
 
 from spectral_ssl.errors import UserError
+from spectral_ssl.papers import PAPERS
 from spectral_ssl.papers.manifest import check_papers
 from spectral_ssl.provenance import write_text
 from spectral_ssl.stages import Context
 
 NOTEBOOKS = Path(__file__).parents[3] / "notebooks"
 FORMULA = re.compile(r"\$\$(.+?)\$\$|\$(.+?)\$", re.DOTALL)
-FROM_NETWORK = re.compile(r'<(script|link)\b[^>]*\b(?:src|href)="https?://[^>]*>(?:\s*</script>)?')
+ACTIVE = re.compile(
+    r"<script\b.*?(?:</script\s*>|\Z)|<(?:link|base|iframe)\b[^>]*>", re.DOTALL | re.IGNORECASE
+)
+PAGE = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; img-src data:">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{title}</title>
+<link rel="icon" href="data:,">
+<style>
+body {{ font: 16px/1.5 system-ui, sans-serif; color: #1a1a1a; background: #fff; }}
+body {{ max-width: 60rem; margin: 0 auto; padding: 1rem; }}
+h1 {{ font-size: 1.6rem; line-height: 1.2; }} a {{ color: #005a9c; }}
+.output_area, .text_cell_render {{ overflow-x: auto; }} img {{ max-width: 100%; height: auto; }}
+table {{ border-collapse: collapse; font-size: .86rem; margin: 1rem 0; }}
+th, td {{ text-align: left; vertical-align: top; padding: .3rem .5rem; border-bottom: 1px solid #d9d9d9; }}
+pre {{ font-size: .82rem; overflow-x: auto; }}
+</style>
+</head>
+<body>
+{body}
+</body>
+</html>
+"""
 
 
 def run(context: Context, paper: str) -> int:
@@ -37,7 +64,7 @@ def run(context: Context, paper: str) -> int:
             progress_bar=False,
             kernel_name="python3",  # that of this environment: jupyter prefers it inside a virtual environment
         )
-        write_text(stem.with_suffix(".html"), as_html(nbformat.read(part, 4)))
+        write_text(stem.with_suffix(".html"), as_html(nbformat.read(part, 4), PAPERS[paper]))
         shutil.move(part, stem.with_suffix(".ipynb"))
     except papermill.PapermillExecutionError as error:
         raise UserError(
@@ -50,13 +77,19 @@ def run(context: Context, paper: str) -> int:
     return 0
 
 
-def as_html(notebook: nbformat.NotebookNode) -> str:
-    """An executed notebook as a page: text and outputs without code, formulas as MathML, no request leaves it."""
+def as_html(notebook: nbformat.NotebookNode, title: str) -> str:
+    """An executed notebook as a page: text and outputs without code, formulas as MathML, nothing from a network.
+
+    No script is left in it and its policy allows none, so that it may be shown inside another page.
+    """
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
             cell.source = FORMULA.sub(_mathml, cell.source)
-    exporter = HTMLExporter(template_name="classic", exclude_input=True, exclude_output_prompt=True)
-    return FROM_NETWORK.sub("", exporter.from_notebook_node(notebook)[0])
+    exporter = HTMLExporter(
+        template_name="basic", exclude_input=True, exclude_output_prompt=True, exclude_anchor_links=True
+    )
+    body = ACTIVE.sub("", exporter.from_notebook_node(notebook)[0])
+    return PAGE.format(title=html.escape(title), body=body)
 
 
 def _mathml(formula: re.Match[str]) -> str:

@@ -10,21 +10,20 @@ import pandas as pd
 
 from spectral_ssl.papers.evidence import Evidence
 from spectral_ssl.papers.inputs import Inputs, Table
-from spectral_ssl.papers.ledger import ledger
+from spectral_ssl.papers.latex import latex
+from spectral_ssl.papers.ledger import as_frame, entries
 from spectral_ssl.papers.manifest import check_papers
-from spectral_ssl.provenance import write_text
+from spectral_ssl.provenance import write_json, write_text
 from spectral_ssl.stages import Context
 from spectral_ssl.targets import products
 
 FORMAT = "%.6g"
-LATEX = str.maketrans(
-    {mark: f"\\{mark}" for mark in "&%$#_{}"}
-    | {"±": "$\\pm$", "^": "\\textasciicircum{}", "~": "\\textasciitilde{}", "\\": "\\textbackslash{}"}
-)
 
 
 def run(context: Context, paper: str) -> int:
-    """Write results/<tier>/tables/<paper>/: measurements.csv, each table as csv, md and tex, and ledger.csv."""
+    """Write results/<tier>/tables/<paper>/: measurements.csv, each table as csv, md and tex, ledger.csv, and
+    sources.json, where each entry of the ledger has its table, figure, statements, runs and parts.
+    """
     inputs = Inputs(context, check_papers(paper))
     folder = context.layout.tables(paper)
     module = import_module(f"spectral_ssl.papers.{paper}.tables")
@@ -35,7 +34,9 @@ def run(context: Context, paper: str) -> int:
     marks = made["table1"].tidy if paper == "garrido2023" else None
     evidence = Evidence(context, paper, _evidence(inputs.frame, made.values()), inputs.theorems, marks)
     write_csv(folder / "measurements.csv", inputs.frame)
-    write_csv(folder / "ledger.csv", ledger(evidence))
+    found = entries(evidence)
+    write_csv(folder / "ledger.csv", as_frame(found))
+    write_json(folder / "sources.json", {one.row["entry"]: one.source.plain() for one in found})
     return 0
 
 
@@ -46,8 +47,13 @@ def _evidence(frame: pd.DataFrame, tables: Iterable[Table]) -> pd.DataFrame:
 
 
 def write_csv(path: Path, frame: pd.DataFrame) -> None:
-    """A CSV with six digits, whole or not at all."""
-    write_text(path, frame.to_csv(index=False, float_format=FORMAT))
+    """A CSV with six digits, in columns of words and numbers too, whole or not at all."""
+    mixed = {str(name): frame[name].map(_six_digits) for name in frame if frame[name].dtype == object}
+    write_text(path, frame.assign(**mixed).to_csv(index=False, float_format=FORMAT))
+
+
+def _six_digits(value: object) -> object:
+    return FORMAT % value if isinstance(value, float) and value == value else value
 
 
 def _write(stem: Path, table: Table, words: dict[str, str], data: str) -> None:
@@ -55,12 +61,4 @@ def _write(stem: Path, table: Table, words: dict[str, str], data: str) -> None:
     caption = f"{words['title']}. {words['caption']} Measured on {data}."
     markdown = table.shown.to_markdown(index=False, disable_numparse=True)
     write_text(stem.with_suffix(".md"), f"**{caption}**\n\n{markdown}\n")
-    shown = table.shown.map(_latex).rename(columns=_latex)
-    body = shown.to_latex(index=False, escape=False, caption=_latex(caption), na_rep="")
-    write_text(stem.with_suffix(".tex"), "% needs \\usepackage{booktabs}\n" + body)
-
-
-def _latex(value: object) -> str:
-    """Text with LaTeX's special characters escaped."""
-    text = "" if value is None or value != value else str(value)
-    return text.translate(LATEX)
+    write_text(stem.with_suffix(".tex"), latex(table.shown, caption, f"tab:{stem.parent.name}-{stem.name}"))

@@ -12,8 +12,6 @@ from spectral_ssl.plotting import COLOURS, DASHES, MARKERS, legend, line, new_fi
 REGIMES = {"trained": "trained encoders", "linear": "linear networks, closed form"}
 LABELS = {"1": "1 label a class", "5": "5 labels a class", "all": "all labels"}
 
-ROOM = 50  # above the lines, for a legend
-
 Tables = dict[str, pd.DataFrame]
 
 
@@ -24,7 +22,8 @@ def staircase(tables: Tables) -> Figure:
     stairs = frame[frame["method"] == "VICReg"]
     for source, part in stairs.groupby("source", sort=False):
         for index, (_, group) in enumerate(part.groupby("index")):
-            _mark(axes[0], group["gamma"], group["value"], index, source == "descent")
+            name = "" if source == "descent" else f"k = {index + 1}"
+            _mark(axes[0], group["gamma"], group["value"], index, source == "descent", name)
         steps = part.drop_duplicates("gamma").sort_values("gamma")
         if source == "descent":
             _mark(axes[1], steps["gamma"], steps["rank"], 1, True, "found")
@@ -34,17 +33,21 @@ def staircase(tables: Tables) -> Figure:
         panel.set(xscale="log", xlabel="invariance weight $\\gamma$")
     axes[0].set(ylabel="$\\sqrt{c_k}$", title="VICReg: singular values of $HZ/\\sqrt{n'}$")
     axes[1].set(ylabel="rank of HZ", title="VICReg: rank", ylim=(-0.3, None))
-    titles = {"SimCLR": "SimCLR (Gram form): of Z", "Barlow Twins": "Barlow Twins, whitened: correlations"}
+    titles = {
+        "SimCLR": "SimCLR (Gram form): singular values of Z",
+        "Barlow Twins": "Barlow Twins, whitened: correlations",
+    }
     for panel, (name, title) in zip(axes[2:], titles.items(), strict=True):
         values = frame[frame["method"].str.startswith(name)]
         for source, group in values.groupby("source", sort=False):
             found = source == "descent"
             _mark(panel, group["index"], group["value"], int(found), found, str(source))
-        panel.set(xlabel="k", title=title, ylim=(0, 1.1 * values["value"].max()))
+        panel.set(xlabel="index k", title=title, ylim=(0, 1.1 * values["value"].max()))
     axes[2].set_ylabel("$\\sqrt{\\lambda_k}$")
     axes[3].set_ylabel("$\\rho_k$")
     for panel in axes[1:]:
         panel.legend(fontsize=8, loc="lower left")
+    legend(axes[0], below=True)
     return figure
 
 
@@ -61,10 +64,17 @@ def synthetic(tables: Tables) -> Figure:
                 found = parts[what].dropna(subset=[source])
                 _mark(panel, found["index"], found[source], index, source == "descent")
         _mark(axes[3], parts["gap"]["index"], parts["gap"]["descent"], index, False, marked=True)
-    axes[0].set(title="eigenvalues: $\\lambda_k$ of L and of G, $\\rho_k$", xlabel="k", yscale="log")
-    axes[1].set(title="singular values (correlations)", xlabel="k")
-    axes[2].set(title="least loss, relative", xlabel="K", ylim=(0, 1))
-    axes[3].set(title="descent: loss above the least", xlabel="steps of L-BFGS", yscale="log", xscale="log")
+    labels = (
+        ("eigenvalues of L, of G, of the pairs", "index k", "eigenvalue"),
+        ("singular values of Z (Barlow Twins: $\\rho_k$)", "index k", "singular value"),
+        ("least loss", "dimensions K", "loss, relative"),
+        ("descent", "steps of L-BFGS", "loss gap, relative"),
+    )
+    for panel, (title, x, y) in zip(axes, labels, strict=True):
+        panel.set(title=title, xlabel=x, ylabel=y)
+    axes[0].set_yscale("log")
+    axes[2].set_ylim(0, 1)
+    axes[3].set(yscale="log", xscale="log")
     legend(axes[0], below=True)
     return figure
 
@@ -87,6 +97,8 @@ def settle(tables: Tables) -> Figure:
         panel.margins(x=0.15)
         if place < len(LABELS):
             panel.set_title(LABELS[labels])
+        else:
+            panel.set_xlabel("pairs share", fontsize=8)
         if place % len(LABELS) == 0:
             panel.set_ylabel(f"{REGIMES[regime]}\naccuracy (%)", fontsize=8)
     legend(axes[-1], below=True)
@@ -96,17 +108,23 @@ def settle(tables: Tables) -> Figure:
 def costs(tables: Tables) -> Figure:
     """Counted operations against N and against K, log-log, with the fitted exponents."""
     frame = tables["costs"]
-    figure, axes = new_figure(1, 2, height=3.0)
+    figure, axes = new_figure(1, 2, height=3.4)
     for panel, (varied, part) in zip(axes, frame.groupby("varied", sort=False), strict=True):
         for index, (loss, group) in enumerate(part.groupby("loss", sort=False)):
             first = group.iloc[0]
             fitted = [f"{first[name]:.2f}" for name in ("exponent", "exponent_low", "exponent_high")]
             label = f"{loss}: {fitted[0]} [{fitted[1]}, {fitted[2]}]"
             _mark(panel, group["size"], group["operations"], index, False, label, marked=True)
-        panel.set(yscale="log", ylabel="operations", ylim=(None, ROOM * part["operations"].max()))
+        panel.set(yscale="log", ylabel="operations")
         ticks(panel, sorted(part["size"].unique()))
         panel.set_xlabel({"N": "samples N (K = 64)", "K": "dimensions K (N = 128)"}[str(varied)])
-        panel.legend(fontsize=7, title="exponent [95 % interval]", title_fontsize=7, loc="upper left")
+        panel.legend(
+            fontsize=7,
+            title="exponent [95 % interval]",
+            title_fontsize=7,
+            loc="upper center",
+            bbox_to_anchor=(0.5, -0.25),
+        )
     return figure
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pandas as pd
@@ -13,8 +13,9 @@ from spectral_ssl.data.pairing import parse_relation
 from spectral_ssl.data.relations import alignment as align
 from spectral_ssl.data.relations import factor_graph, labels_graph, neighbours_graph, rewired
 from spectral_ssl.data.sources import Dataset, load
+from spectral_ssl.evaluate import measured_names
 from spectral_ssl.papers.inputs import Inputs, Table
-from spectral_ssl.papers.measure import summarise, text
+from spectral_ssl.papers.measure import OFFLINE, summarise, text
 from spectral_ssl.stages.views import subset
 
 DRAWN = 60  # images a picture shows
@@ -24,27 +25,49 @@ WRONG = 0.5
 
 
 def alignment(inputs: Inputs) -> Table:
-    """Accuracy by relation, method and, for VICReg, invariance weight; empty where the tier has no such data."""
+    """Accuracy (%) by relation, method, VICReg's invariance weight and number of labels; a row of these each.
+
+    `labels` is the labels a class, or `all` for the linear classifier on every label; `chance` the accuracy of guessing
+    one of as many classes. Empty where the tier has no such data.
+    """
     frame = inputs.frame[inputs.frame["experiment"].isin(["graph_vicreg", "graph_others"])]
-    columns = [c for c in ("accuracy", "few1", "lbfgs", "embedding_effective_rank_centred") if c in frame]
     if frame.empty:
-        return Table(pd.DataFrame(columns=["setting", "relation", "pairs"]), pd.DataFrame(columns=["method"]))
-    named = frame.assign(
-        pairs=[words(spec) for spec in frame["relation"]],
-        setting=[
-            row["label"] + (f", invariance {row['invariance']:g}" if row["invariance"] > 0 else "")
-            for row in frame.to_dict("records")
-        ],
-    )
-    tidy = summarise(named, ["setting", "relation", "pairs"], columns)
+        return Table(pd.DataFrame(columns=["setting", "pairs", "labels"]), pd.DataFrame(columns=["method"]))
+    context = inputs.context
+    dataset = context.manifest.runs[frame["run"].iloc[0]].dataset
+    chance = 100 / len(load(context.layout.data(dataset)).classes)
+    named = frame.assign(pairs=[words(spec) for spec in frame["relation"]], setting=settings(frame))
+    parts = []
+    for column, labels in measured_labels(context.tier.probes.names).items():
+        accuracy = 100 * named[column] if column in named else float("nan")
+        part = named.assign(labels=labels, chance=chance, accuracy=accuracy)
+        parts.append(summarise(part, ["setting", "relation", "pairs", "labels", "chance"], ["accuracy"]))
+    tidy = pd.concat(parts, ignore_index=True)
     shown = pd.DataFrame(
         [
-            {"method": setting}
+            {"method": setting, "labels a class": labels}
             | {str(row["pairs"]): text(row, "accuracy") for row in group.to_dict("records")}
-            for setting, group in tidy.groupby("setting", sort=False)
+            for (setting, labels), group in tidy.groupby(["setting", "labels"], sort=False)
         ]
     )
-    return Table(tidy, shown)
+    order = list(dict.fromkeys(tidy["setting"]))
+    return Table(tidy, shown.sort_values("method", key=lambda names: names.map(order.index), kind="stable"))
+
+
+def settings(frame: pd.DataFrame) -> list[str]:
+    """Each row's method and, for VICReg, its invariance weight."""
+    return [
+        row["label"] + (f", invariance {row['invariance']:g}" if row["invariance"] > 0 else "")
+        for row in frame.to_dict("records")
+    ]
+
+
+def measured_labels(probes: Sequence[str]) -> dict[str, str]:
+    """Columns of the accuracies that a tier measures from few labels and from all, fewest first, to labels a class."""
+    names = measured_names(probes)
+    counts = sorted(int(name.removeprefix("few")) for name in names if name.startswith("few"))
+    found = {f"few{count}": str(count) for count in counts}
+    return found | dict.fromkeys([name for name in OFFLINE if name in names][:1], "all")
 
 
 def words(spec: str) -> str:

@@ -14,13 +14,13 @@ from spectral_ssl.data.sources import load
 from spectral_ssl.data.views import get_augmentation
 from spectral_ssl.evaluate import evaluate_features
 from spectral_ssl.evaluate.rank import effective_rank, singular_values
-from spectral_ssl.papers import method_label, read
+from spectral_ssl.papers.balestriero2022.correspondences import correspondences
 from spectral_ssl.papers.balestriero2022.costs import costs
+from spectral_ssl.papers.balestriero2022.rank import rank
 from spectral_ssl.papers.balestriero2022.relations import alignment, relations
 from spectral_ssl.papers.balestriero2022.settle import settle
 from spectral_ssl.papers.balestriero2022.synthetic import staircase, synthetic
 from spectral_ssl.papers.inputs import Inputs, Table
-from spectral_ssl.papers.measure import summarise, text
 from spectral_ssl.papers.networks import networks
 
 __all__ = [
@@ -37,38 +37,6 @@ __all__ = [
 ]
 
 DIMENSION = 16  # K of the closed forms
-
-
-def rank(inputs: Inputs) -> Table:
-    """Effective rank of the embedding by method and, for VICReg, invariance weight; accuracies beside."""
-    frame = inputs.frame[inputs.frame["experiment"].isin(["rank", "rank_baselines"])]
-    columns = [
-        c
-        for c in (
-            "embedding_effective_rank_centred",
-            "representation_effective_rank_centred",
-            "accuracy",
-            "few1",
-            "lbfgs",
-        )
-        if c in frame
-    ]
-    tidy = summarise(frame, ["experiment", "method", "label", "invariance"], columns)
-    shown = pd.DataFrame(
-        [
-            {
-                "method": row["label"],
-                "invariance weight": f"{row['invariance']:g}"
-                if row["invariance"] == row["invariance"]
-                else "",
-                "rank of Z": text(row, "embedding_effective_rank_centred"),
-                "rank of representation": text(row, "representation_effective_rank_centred"),
-                "accuracy": text(row, "accuracy"),
-            }
-            for row in tidy.to_dict("records")
-        ]
-    )
-    return Table(tidy, shown)
 
 
 def closed_form(inputs: Inputs) -> Table:
@@ -144,28 +112,3 @@ def _pixels(inputs: Inputs) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndar
         rows(dataset.test_images),
         np.array(dataset.test_labels),
     )
-
-
-def correspondences(inputs: Inputs) -> Table:
-    """Figure 1's arrows with the checks that decide them."""
-    rows = []
-    for name, arrow in read("balestriero2022/published.yaml")["correspondences"]["rows"].items():
-        checks = [inputs.theorems[check] for check in arrow["checks"]]
-        rows.append(
-            {
-                "arrow": name,
-                "method": arrow["method"],
-                "recovers": arrow["recovers"],
-                "scope": arrow["scope"],
-                "when": arrow["when"],
-                "check": ", ".join(arrow["checks"]),
-                "measured": checks[0]["measured"] if checks else None,
-                "verdict": checks[0]["verdict"] if checks else "not run at this tier",
-                "control": checks[0]["control_verdict"] if checks else "",
-            }
-        )
-    tidy = pd.DataFrame(rows)
-    known = read("methods.yaml")
-    labels = [method_label(name) if name in known else name.upper() for name in tidy["method"]]
-    shown = tidy.assign(method=labels).drop(columns=["arrow", "measured"])
-    return Table(tidy, shown)

@@ -1,4 +1,4 @@
-"""What Garrido et al. 2023's supplement studies, from measurements: its sections C to G."""
+"""What Garrido et al. 2023's supplement studies, from measurements: its sections C, D and G, and F's points."""
 
 from __future__ import annotations
 
@@ -6,8 +6,11 @@ import numpy as np
 import pandas as pd
 from scipy.stats import norm
 
+from spectral_ssl.correlation import correlation
+from spectral_ssl.papers.decide import FEWEST_CONFIGURATIONS, RESAMPLES
 from spectral_ssl.papers.inputs import Inputs, Table
 from spectral_ssl.papers.measure import summarise, text
+from spectral_ssl.stats import mean_interval
 
 SHOWN = {
     "embedding_gram_variance_relative": "M x variance of cosines",
@@ -18,25 +21,56 @@ SHOWN = {
     "representation_covariance_dominance": "covariance dominance, representation",
 }
 EXPERIMENTS = ("figure1", "table1", "supplement_d")
+PAIR = ("online", "offline")
+CONFIGURATION = ("method", "embedding_dim", "projector")
 ROWS = 500  # test images whose cosines are binned: 124,750 pairs a run
 BINS = np.linspace(-1, 1, 81)
 
 
 def supplement(inputs: Inputs) -> Table:
-    """A row a run: online and offline accuracy, the head's parameters, and the statistics of the embeddings."""
-    frame = inputs.frame[inputs.frame["experiment"].isin(EXPERIMENTS)].drop_duplicates("run")
-    frame = frame[frame["status"] == "finished"]
+    """A row a run: online and offline accuracy, the head's parameters, and the statistics of the embeddings.
+
+    `experiment` is the first that the run belongs to; `default` marks the runs at the tier's default networks, which
+    the statistics are shown of.
+    """
+    wanted = inputs.frame[inputs.frame["experiment"].isin(EXPERIMENTS)]
+    default = wanted[wanted["experiment"].isin(EXPERIMENTS[1:])].drop_duplicates("run")
     kept = [
-        *("method", "label", "embedding_dim", "projector", "seed", "accuracy"),
+        *("experiment", "method", "label", "embedding_dim", "projector", "seed", "default", "accuracy"),
         *("online", "offline", "head_parameters", *SHOWN),
     ]
-    default = inputs.frame[inputs.frame["experiment"].isin(EXPERIMENTS[1:])]
-    rows = summarise(default.drop_duplicates("run"), ["label"], list(SHOWN)).to_dict("records")
+    frame = wanted.assign(default=wanted["run"].isin(default["run"])).drop_duplicates("run")
+    frame = frame[frame["status"] == "finished"].reindex(columns=kept)
+    rows = summarise(default, ["label"], list(SHOWN)).to_dict("records")
     shown = [
         {"method": row["label"]} | {title: text(row, name, 3) for name, title in SHOWN.items()}
         for row in rows
     ]
-    return Table(frame.reindex(columns=kept), pd.DataFrame(shown))
+    return Table(frame, pd.DataFrame(shown))
+
+
+def supplement_c(inputs: Inputs) -> Table:
+    """Pearson's correlation of online and offline accuracy over the runs of Figure 1, and its bootstrap interval, which
+    draws configurations with all their seeds; NaN for too few configurations, or accuracies that are all equal.
+    """
+    frame = inputs.experiment("figure1").drop_duplicates("run").reindex(columns=[*PAIR, *CONFIGURATION])
+    frame = frame.dropna(subset=list(PAIR))
+    online, offline = (frame[name].astype(float).tolist() for name in PAIR)
+    clusters = frame.groupby(list(CONFIGURATION), sort=False).ngroup().tolist()
+    row: dict[str, float] = {"runs": len(frame), "configurations": len(set(clusters))}
+    row |= dict.fromkeys(("correlation", "low", "high"), float("nan"))
+    words = {"correlation": "too few runs", "95 % interval": ""}
+    enough = len(set(clusters)) >= FEWEST_CONFIGURATIONS
+    if enough and len(set(online)) > 1 and len(set(offline)) > 1:  # as the ledger's entry
+        generator = np.random.default_rng(0)
+        found = correlation(online, offline, generator=generator, clusters=clusters, resamples=RESAMPLES)
+        row |= {"correlation": found.value, "low": found.low, "high": found.high}
+        words = {
+            "correlation": f"{found.value:.3f}",
+            "95 % interval": f"{found.low:.3f} to {found.high:.3f}",
+        }
+    counted = {name: str(row[name]) for name in ("runs", "configurations")}
+    return Table(pd.DataFrame([row]), pd.DataFrame([counted | words]))
 
 
 def supplement_d(inputs: Inputs) -> Table:
@@ -44,37 +78,39 @@ def supplement_d(inputs: Inputs) -> Table:
     `sphere` the normal density of variance 1/M.
     """
     frame = inputs.experiment("supplement_d")
-    rows, shown = [], []
+    accuracies = summarise(frame, ["label"], ["accuracy"]).set_index("label").to_dict("index")
+    parts, shown = [], []
     for (method, label), group in frame.groupby(["method", "label"], sort=False):
         embeddings = [
             _spread(np.load(inputs.context.layout.runs / run / "features.npz")["embeddings"])
             for run in group.loc[group["status"] == "finished", "run"]
         ]
-        if not embeddings:
-            shown.append({"method": label, "mean cosine": "diverged", "M x variance": "diverged"})
-            continue
-        found = [_cosines(z) for z in embeddings]
-        density = np.mean([np.histogram(values, BINS, density=True)[0] for values in found], axis=0)
-        scale = embeddings[0].shape[1] ** -0.5
-        for low, high, value in zip(BINS[:-1], BINS[1:], density, strict=True):
-            sphere = (norm.cdf(high, scale=scale) - norm.cdf(low, scale=scale)) / (high - low)
-            rows.append(
-                {
-                    "method": method,
-                    "label": label,
-                    "low": low,
-                    "high": high,
-                    "density": value,
-                    "sphere": sphere,
-                }
-            )
-        shown.append(
-            {"method": label}
-            | {"mean cosine": f"{np.mean([v.mean() for v in found]):.3f}"}
-            | {"M x variance": f"{np.mean([v.var() for v in found]) / scale**2:.3g}"}
-        )
+        words = {"mean cosine": "diverged", "M x variance": "diverged"}
+        if embeddings:
+            found, m = [_cosines(z) for z in embeddings], embeddings[0].shape[1]
+            parts.append(_bins(found, m).assign(method=str(method), label=str(label)))
+            words = {
+                "mean cosine": _over_seeds([v.mean() for v in found]),
+                "M x variance": _over_seeds([m * v.var() for v in found]),
+            }
+        shown.append({"method": label, **words, "accuracy": text(accuracies[label], "accuracy")})
     columns = ["method", "label", "low", "high", "density", "sphere"]
-    return Table(pd.DataFrame(rows, columns=columns), pd.DataFrame(shown))
+    tidy = pd.concat(parts) if parts else pd.DataFrame()
+    return Table(tidy.reindex(columns=columns), pd.DataFrame(shown))
+
+
+def _bins(found: list[np.ndarray], m: int) -> pd.DataFrame:
+    """Densities of each seed's cosines, their mean, beside the normal one of variance 1/m."""
+    low, high = BINS[:-1], BINS[1:]
+    density = np.mean([np.histogram(values, BINS, density=True)[0] for values in found], axis=0)
+    sphere = np.diff(norm.cdf(BINS, scale=m**-0.5)) / (high - low)
+    return pd.DataFrame({"low": low, "high": high, "density": density, "sphere": sphere})
+
+
+def _over_seeds(values: list[float]) -> str:
+    interval = mean_interval([float(value) for value in values])
+    half = (interval.high - interval.low) / 2
+    return f"{interval.mean:.3f}" + (f" ± {half:.3f}" if half == half else "")
 
 
 def _spread(z: np.ndarray) -> np.ndarray:

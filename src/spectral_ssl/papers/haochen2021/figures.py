@@ -5,8 +5,11 @@ from __future__ import annotations
 import pandas as pd
 from matplotlib.figure import Figure
 
+from spectral_ssl.papers.haochen2021.ablations import ablations_figure as ablations
 from spectral_ssl.papers.haochen2021.graph_figures import population_graph, vacuous
 from spectral_ssl.papers.haochen2021.inductive import inductive_bias_figure as inductive_bias
+from spectral_ssl.papers.haochen2021.lengths import table1_figure as table1
+from spectral_ssl.papers.haochen2021.marks import points, printed_marks
 from spectral_ssl.papers.networks import networks_figure as networks
 from spectral_ssl.plotting import (
     COLOURS,
@@ -14,18 +17,19 @@ from spectral_ssl.plotting import (
     curve,
     legend,
     line,
-    lines,
     new_figure,
     ticks,
 )
 
 __all__ = [
+    "ablations",
     "agreement",
     "augmentation_graph",
     "inductive_bias",
     "networks",
     "population_graph",
     "table1",
+    "table2",
     "table3",
     "vacuous",
 ]
@@ -33,13 +37,15 @@ __all__ = [
 Tables = dict[str, pd.DataFrame]
 
 
-def table1(tables: Tables) -> Figure:
-    """Accuracy against training length, a line a method."""
-    frame = tables["table1"]
+def table2(tables: Tables) -> Figure:
+    """Accuracy of each method, in the paper's order."""
+    frame = tables["table2"]
     figure, (axes,) = new_figure()
-    lines(axes, frame, "epochs", "accuracy")
-    axes.set(xlabel="training length (epochs)", ylabel="accuracy (%)")
-    legend(axes)
+    points(axes, frame.assign(name=frame["label"], label="measured"), "name", width=12)
+    printed_marks(axes, range(len(frame)), frame["printed"])
+    axes.set(xlabel="method", ylabel="accuracy (%)")
+    if frame["printed"].notna().any():
+        legend(axes)
     return figure
 
 
@@ -49,7 +55,10 @@ def table3(tables: Tables) -> Figure:
     figure, (axes,) = new_figure()
     line(axes, frame, "mu", "accuracy", 0, "Spectral contrastive")
     ticks(axes, sorted(frame["mu"].unique()))
+    printed_marks(axes, frame["mu"], frame["printed"])
     axes.set(xlabel="mu, squared radius of the feature ball", ylabel="accuracy (%)")
+    if frame["printed"].notna().any():
+        legend(axes)
     return figure
 
 
@@ -78,7 +87,7 @@ def agreement(tables: Tables) -> Figure:
 def augmentation_graph(tables: Tables) -> Figure:
     """A part of the normalised adjacency matrix, and its eigenvalues in descending order, a line a graph."""
     frame, entries = tables["augmentation_graph"], tables["augmentation_matrix"]
-    figure, (picture, axes) = new_figure(1, 2, height=3.0, width_ratios=(1, 1.4))
+    figure, (picture, axes) = new_figure(1, 2, height=3.2, width_ratios=(1, 1.1))
     shades = picture.scatter(
         *(entries["column"], entries["row"]), c=entries["weight"], cmap="Greys", vmin=0, s=2, marker="s", lw=0
     )
@@ -86,12 +95,13 @@ def augmentation_graph(tables: Tables) -> Figure:
     picture.set(xlim=(-0.5, points - 0.5), ylim=(points - 0.5, -0.5), aspect="equal")
     picture.set(xlabel="augmented point", ylabel="augmented point")
     picture.grid(visible=False)
-    figure.colorbar(shades, ax=picture, shrink=0.8, label="normalised weight")
+    figure.colorbar(shades, ax=picture, shrink=0.7, label="normalised weight")
     own = frame["graph"].iloc[0].partition(":")[0]
     for index, (name, group) in enumerate(
         frame[frame["graph"].str.startswith(own)].groupby("graph", sort=False)
     ):
-        curve(axes, group, index, str(name).removeprefix(f"{own}: "), every=10)
-    axes.set(xlabel="i", ylabel="eigenvalue $\\gamma_i$", ylim=(None, 1.03))
-    legend(axes)
+        every = 10 if len(group) > 20 else 1
+        curve(axes, group, index, str(name).removeprefix(f"{own}: "), every=every)
+    axes.set(xlabel="$i$, in descending order", ylabel="eigenvalue $\\gamma_i$", ylim=(None, 1.03))
+    legend(axes, below=True)
     return figure

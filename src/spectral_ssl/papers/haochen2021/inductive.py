@@ -23,6 +23,8 @@ PROBES = {
 OPTIMISERS = {"adamw": "AdamW", "sgd": "SGD", "lars": "LARS"}
 KEYS = ["network", "optimiser"]
 FLOOR = 1e-7  # float32's rounding, of which a smaller excess is made
+FILLINGS = ("full", "none", "left")
+LIMITS = (-20.0, 105.0)  # intervals of few seeds go beyond what a share can be
 CHANCE = {"few5": 10.0, "knn": 10.0, "clusters": 0.0}  # of ten classes, as many of each
 
 
@@ -68,7 +70,7 @@ def _shown(row: dict[Any, Any]) -> dict[str, str]:
 
 
 def inductive_bias_figure(tables: dict[str, pd.DataFrame]) -> Figure:
-    """Probes against excess loss, a panel a probe; colour says the network, marker the optimiser."""
+    """Probes against excess loss, a panel a probe; colour and marker say the network, filling the optimiser."""
     frame = tables["inductive_bias"]
     if frame.empty:
         return empty()
@@ -82,19 +84,31 @@ def inductive_bias_figure(tables: dict[str, pd.DataFrame]) -> Figure:
                 10 ** row["log10_excess_mean"],
                 mean,
                 yerr=[[np.nan_to_num(mean - low)], [np.nan_to_num(high - mean)]],
-                color=COLOURS[networks.index(row["network"])],
-                marker=MARKERS[optimisers.index(row["optimiser"])],
-                markersize=5,
+                **_mark(networks.index(row["network"]), optimisers.index(row["optimiser"])),
                 capsize=2,
                 linewidth=1,
             )
         panel.axhline(CHANCE[probe], color="black", linestyle=":", linewidth=1)
-        panel.set(xscale="log", xlabel="excess loss (share)", title=words)
-    handles = [Line2D([], [], color=COLOURS[i], lw=3, label=NAMES[name]) for i, name in enumerate(networks)]
+        bottom, top = panel.get_ylim()
+        panel.set(xscale="log", ylim=(max(bottom, LIMITS[0]), min(top, LIMITS[1])))
+        panel.set(xlabel="excess loss (share)", ylabel=words)
+    handles = [
+        Line2D([], [], lw=0, label=NAMES[name], **_mark(index, 0)) for index, name in enumerate(networks)
+    ]
     handles += [
-        Line2D([], [], color="grey", marker=MARKERS[i], lw=0, label=OPTIMISERS[name])
-        for i, name in enumerate(optimisers)
+        Line2D([], [], lw=0, label=OPTIMISERS[name], **(_mark(0, index) | {"color": "grey"}))
+        for index, name in enumerate(optimisers)
     ]
     handles.append(Line2D([], [], color="black", linestyle=":", lw=1, label="chance"))
     figure.legend(handles=handles, loc="outside lower center", ncols=4, fontsize=8)
     return figure
+
+
+def _mark(network: int, optimiser: int) -> dict[str, Any]:
+    return {
+        "color": COLOURS[network],
+        "marker": MARKERS[network],
+        "fillstyle": FILLINGS[optimiser],
+        "markerfacecoloralt": "white",
+        "markersize": 6,
+    }

@@ -237,6 +237,7 @@ def barlow_lda(rng: np.random.Generator, instances: int) -> Outcome:
     )
     detail = found.detail() | {
         "principal angle to scikit-learn's": theirs.value,
+        "principal angle of the printed form": printed,
         "column normalisation: gap": float(np.mean(below)),
         "counterexample of 5 points: angle": smallest,
     }

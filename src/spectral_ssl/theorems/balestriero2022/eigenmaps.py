@@ -96,6 +96,7 @@ def laplacian_eigenmaps(rng: np.random.Generator, instances: int) -> Outcome:
             control = min(control, cf.largest_angle(normalised, embedding))
     detail = found.detail() | exponent.detail("exponent of |Cov - I| in gamma")
     detail |= {f"scikit-learn, {name}": value for name, value in worst.detail().items()}
+    detail |= {"principal angle to scikit-learn's": worst.value}
     detail |= {"distance of Cov from I at small gamma": covariance}
     measured = max(found.value, worst.value, covariance, abs(exponent.farthest(1.0) - 1))
     return Outcome(measured, {"normalised Laplacian": control}, detail=detail)

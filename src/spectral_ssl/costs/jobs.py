@@ -1,0 +1,177 @@
+"""A tier's jobs with their predicted costs, and how long they take on so many cores. Imports no torch."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from spectral_ssl.costs.estimate import Cost, Estimator
+from spectral_ssl.costs.histories import image_bytes
+from spectral_ssl.costs.images import Shape, labelled, shape
+from spectral_ssl.layout import INDUCTIVE_BIAS
+from spectral_ssl.papers import PAPERS, paper_networks
+from spectral_ssl.papers.manifest import Batch
+from spectral_ssl.targets import Targets
+
+if TYPE_CHECKING:
+    from spectral_ssl.stages import Context
+
+
+@dataclass(frozen=True)
+class Job:
+    """One command of the workflow. `needs` are other jobs' ids; `finished`: all its files are there."""
+
+    id: str
+    stage: str
+    cost: Cost
+    needs: tuple[str, ...] = ()
+    threads: int = 1
+    gpus: int = 0
+    finished: bool = False
+
+
+class Planned(Targets):
+    """The files of a tier's jobs, of a tier that is read already and below a folder of its own."""
+
+    def __init__(self, context: Context) -> None:
+        self.tier = context.tier
+        self.layout = context.layout
+        self.papers = list(PAPERS)
+        self.manifest = context.manifest
+
+
+def jobs(context: Context, estimator: Estimator, cores: int) -> list[Job]:
+    """Every job of the tier in the workflow's order, predicted for a machine with that many cores."""
+    targets = Planned(context)
+    return list(_jobs(targets, estimator, cores))
+
+
+def _jobs(targets: Planned, estimator: Estimator, cores: int) -> Iterator[Job]:
+    tier = targets.tier
+    shapes = {name: shape(data, targets.layout.data(name)) for name, data in tier.datasets.items()}
+    main = targets.datasets[0]
+
+    def other(
+        stage: str, job: str, files: Sequence[str], needs: Iterable[str] = (), work: float = 1.0
+    ) -> Job:
+        cost = estimator.stage(stage, job, tier.name, work)
+        return Job(f"{stage}/{job}", stage, cost, tuple(needs), finished=_all(files))
+
+    for name, found in shapes.items():
+        size = image_bytes(found) if found else 0.0
+        job = other("data", name, targets.data(name), work=size)
+        yield job if found is None else _with_bytes(job, size)
+    yield other("views", "", targets.views(), [f"data/{main}"])
+    for batch in targets.manifest.batches.values():
+        yield _training(targets, estimator, batch, shapes[batch.runs[0].dataset], cores)
+    for paper in targets.papers:
+        yield other("theorems", paper, targets.theorems(paper))
+    for name in targets.networks_trained:
+        yield other("networks", name, targets.networks(name), work=_network_steps(targets, name))
+    trained = {
+        run.id: f"pretrain/{batch.id}" for batch in targets.manifest.batches.values() for run in batch.runs
+    }
+    runs = float(len(targets.manifest.runs))
+    for paper in targets.papers:
+        needs = [f"data/{name}" for name in shapes] + ["views/", f"theorems/{paper}"]
+        needs += dict.fromkeys(trained[cell.run] for cell in targets.manifest.paper_cells(paper))
+        needs += [f"networks/{name}" for name in paper_networks(paper) if name in targets.networks_trained]
+        yield other("tables", paper, targets.tables(paper), needs, runs)
+    for paper in targets.papers:
+        yield other("figures", paper, targets.figures(paper), [f"tables/{paper}"])
+    for paper in targets.papers:
+        needs = [f"{stage}/{paper}" for stage in ("tables", "theorems", "figures")]
+        yield other("notebook", paper, targets.notebook(paper), needs)
+    needs = ["views/", *(f"{stage}/{paper}" for stage in ("figures", "notebook") for paper in targets.papers)]
+    yield other("report", "", targets.report(), needs)
+
+
+def _training(targets: Planned, estimator: Estimator, batch: Batch, found: Shape | None, cores: int) -> Job:
+    tier = targets.tier
+    asked, gpus = (
+        tier.jobs.threads * tier.engine.processes,
+        0 if estimator.device == "cpu" else tier.engine.processes,
+    )
+    cost = estimator.start
+    if found is None:
+        name = batch.runs[0].dataset
+        estimator.why[
+            f"{name}: how many images it has is known after the stage data: training not counted"
+        ] += 1
+        cost = Cost()
+    else:
+        fitted, engine = labelled(tier.datasets[batch.runs[0].dataset], found), tier.engine.model_dump()
+        for run in batch.runs:
+            cost += estimator.run(run, found, fitted, engine)
+    return Job(
+        id=f"pretrain/{batch.id}",
+        stage="pretrain",
+        cost=cost,
+        needs=(f"data/{batch.runs[0].dataset}",),
+        # A GPU is as fast with fewer threads beside it, so that a cluster's jobs may be planned on a small machine.
+        threads=asked if gpus else min(asked, cores),
+        gpus=gpus,
+        finished=all((targets.layout.runs / run.id / "status.json").is_file() for run in batch.runs),
+    )
+
+
+def _with_bytes(job: Job, size: float) -> Job:
+    cost = job.cost
+    return Job(
+        job.id, job.stage, Cost(cost.seconds, cost.low, cost.high, size, cost.measured), finished=job.finished
+    )
+
+
+def _network_steps(targets: Planned, name: str) -> float:
+    networks = targets.tier.networks
+    if networks is None:
+        return 1.0
+    return float(networks.seeds * (networks.pair_steps if name == INDUCTIVE_BIAS else networks.steps))
+
+
+def _all(files: Sequence[str]) -> bool:
+    return all(Path(file).is_file() for file in files)
+
+
+def wall_seconds(jobs: Sequence[Job], cores: int, gpus: int, end: str = "seconds") -> float:
+    """How long unfinished jobs take on so many cores and GPUs, each begun as soon as what it needs is there.
+
+    The first in order that fits begins first (list scheduling). `end` says which of a cost's numbers counts: seconds,
+    low or high. A job that wants more than there is takes all of it.
+    """
+    waiting = {job.id: job for job in jobs if not job.finished}
+    wants = {name: (min(job.threads, cores), min(job.gpus, gpus)) for name, job in waiting.items()}
+    missing = {name: {need for need in job.needs if need in waiting} for name, job in waiting.items()}
+    unlocks: dict[str, list[str]] = {}
+    for name, needs in missing.items():
+        for need in needs:
+            unlocks.setdefault(need, []).append(name)
+    place = {name: number for number, name in enumerate(waiting)}
+    ready: dict[tuple[int, int], list[tuple[int, str]]] = {want: [] for want in wants.values()}
+    running: list[tuple[float, int, str]] = []
+    clock = 0.0
+
+    def free(name: str) -> None:
+        heapq.heappush(ready[wants[name]], (place[name], name))
+
+    for name, needs in missing.items():
+        if not needs:
+            free(name)
+    while True:
+        while fitting := [
+            queue for (threads, cards), queue in ready.items() if queue and threads <= cores and cards <= gpus
+        ]:
+            number, name = heapq.heappop(min(fitting, key=lambda queue: queue[0]))
+            cores, gpus = cores - wants[name][0], gpus - wants[name][1]
+            heapq.heappush(running, (clock + getattr(waiting[name].cost, end), number, name))
+        if not running:
+            return clock
+        clock, _, done = heapq.heappop(running)
+        cores, gpus = cores + wants[done][0], gpus + wants[done][1]
+        for name in unlocks.get(done, ()):
+            missing[name].discard(done)
+            if not missing[name]:
+                free(name)
