@@ -1,4 +1,4 @@
-# Data sets, and views of a subset of the main one with their relation graph.
+# Data sets, views of a subset of the main one with their relation graph, and a contact sheet of each.
 
 for dataset in targets.datasets:
 
@@ -31,7 +31,7 @@ rule data:
 
 rule views:
     input:
-        targets.data(targets.datasets[0]),
+        targets.all_data(),
     output:
         targets.views(),
     log:

@@ -258,6 +258,13 @@ class Tier(Strict):
         """Every data set of the tier by its name in paths, the main one first."""
         return {data.slug: data for data in (self.data, *(c.data for c in self.companions.values()))}
 
+    @property
+    def augmentations(self) -> dict[str, str]:
+        """The augmentation that each data set is trained with, by its name in paths, the main one first."""
+        own = self.training.augmentation
+        beside = {c.data.slug: c.training.augmentation or own for c in self.companions.values()}
+        return {self.data.slug: own} | beside
+
     def optimiser(self, name: str) -> Optimiser:
         """An optimiser by name: the tier's own, or one of `optimisers`."""
         if name == self.training.optimiser.name:

@@ -19,6 +19,7 @@ from spectral_ssl.layout import (
     NETWORK_FILES,
     NETWORKS,
     RUN_FILES,
+    SHEET,
     TABLE_FORMATS,
     VIEW_FILES,
     Layout,
@@ -74,8 +75,9 @@ class Targets:
         return [file for dataset in self.datasets for file in self.data(dataset)]
 
     def views(self) -> list[str]:
-        """The views stage's files."""
-        return paths(self.layout.views(self.datasets[0], self.tier.training.augmentation), VIEW_FILES)
+        """The views stage's files: all of them for the main data set, a contact sheet for the others."""
+        main, *beside = (self.layout.views(*names) for names in self.tier.augmentations.items())
+        return paths(main, VIEW_FILES) + [str(folder / SHEET) for folder in beside]
 
     def run(self, run: str) -> list[str]:
         """A run's files."""
@@ -142,7 +144,8 @@ class Targets:
 
     def views_parameters(self) -> dict[str, str]:
         """What the views stage's result depends on."""
-        return {"settings": plain(self.tier.views), "code": codes.views_code()}
+        seen = ", ".join(f"{name} {preset}" for name, preset in self.tier.augmentations.items())
+        return {"settings": plain(self.tier.views), "seen": seen, "code": codes.views_code()}
 
     def batch_parameters(self, batch: Batch) -> dict[str, Any]:
         """What a batch's results depend on: its resolved values and the code that it runs."""

@@ -94,7 +94,11 @@ def test_each_data_set_has_its_files_and_depends_on_itself_alone() -> None:
         assert all(f"/data/{dataset}/" in file for file in plain_targets.data(dataset))
     assert plain_targets.all_data() == [*plain_targets.data("digits"), *plain_targets.data("factors")]
     assert set(plain_targets.all_data()) <= set(plain_targets.everything())
-    assert all("/views/digits-" in file for file in plain_targets.views())
+    of_digits = [file for file in plain_targets.views() if "/views/digits-digits_affine/" in file]
+    sheets = [file for file in plain_targets.views() if file.endswith("contact_sheet.png")]
+    assert len(of_digits) == 4
+    assert sheets == [of_digits[-1], "results/smoke/views/factors-factors/contact_sheet.png"]
+    assert set(plain_targets.views()) == {*of_digits, *sheets}
     changed = targets(companions={"factors": {"data": {"train_limit": 128}}})
     assert changed.data_parameters("factors") != plain_targets.data_parameters("factors")
     assert changed.data_parameters("digits") == plain_targets.data_parameters("digits")

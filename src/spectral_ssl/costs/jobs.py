@@ -52,7 +52,6 @@ def jobs(context: Context, estimator: Estimator, cores: int) -> list[Job]:
 def _jobs(targets: Planned, estimator: Estimator, cores: int) -> Iterator[Job]:
     tier = targets.tier
     shapes = {name: shape(data, targets.layout.data(name)) for name, data in tier.datasets.items()}
-    main = targets.datasets[0]
 
     def other(
         stage: str, job: str, files: Sequence[str], needs: Iterable[str] = (), work: float = 1.0
@@ -64,7 +63,7 @@ def _jobs(targets: Planned, estimator: Estimator, cores: int) -> Iterator[Job]:
         size = image_bytes(found) if found else 0.0
         job = other("data", name, targets.data(name), work=size)
         yield job if found is None else _with_bytes(job, size)
-    yield other("views", "", targets.views(), [f"data/{main}"])
+    yield other("views", "", targets.views(), [f"data/{name}" for name in shapes])
     for batch in targets.manifest.batches.values():
         yield _training(targets, estimator, batch, shapes[batch.runs[0].dataset], cores)
     for paper in targets.papers:

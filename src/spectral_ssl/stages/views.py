@@ -1,6 +1,8 @@
-"""Stage `views`: V views of a subset, the relation graph G that joins them, and a contact sheet."""
+"""Stage `views`: V views of a subset, the relation graph G that joins them, and a contact sheet of each data set."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -15,37 +17,54 @@ SHEET_ROWS = 8
 
 
 def run(context: Context) -> int:
-    """Write views.npy (V * n, C, H, W) float32, index.npy (n,), G.npz (CSR) and contact_sheet.png.
+    """Write views.npy (V * n, C, H, W) float32, index.npy (n,) and G.npz (CSR) of the tier's own data set, and
+    contact_sheet.png of every one.
 
     Row v * n + i of views.npy is view v of training image index[i], which is G's order.
     """
     tier = context.tier
-    dataset = load(context.layout.data(tier.data.slug))
-    index = subset(dataset, tier.views.images)
-    images = torch.from_numpy(dataset.train_images[index].transpose(0, 3, 1, 2).copy())
-    augmentation = get_augmentation(tier.training.augmentation, images.shape[-1], images.shape[1])
-    generator = torch.Generator().manual_seed(0)
-    factors = torch.from_numpy(dataset.train_factors[index]) if dataset.meta["factors"] else None
-    views = torch.cat(
-        [augmentation(images, generator=generator, factors=factors) for _ in range(tier.views.views)]
-    )
-
-    folder = context.layout.views(tier.data.slug, tier.training.augmentation)
-    folder.mkdir(parents=True, exist_ok=True)
-    np.save(folder / "views.npy", views.numpy())
-    np.save(folder / "index.npy", index)
-    save_graph(folder / "G.npz", views_graph(len(index), tier.views.views))
-    rows = np.linspace(0, len(index) - 1, min(SHEET_ROWS, len(index))).round().astype(int)
-    contact_sheet(
-        images[rows],
-        augmentation,
-        rows=len(rows),
-        views=8,
-        generator=generator,
-        path=folder / "contact_sheet.png",
-        factors=None if factors is None else factors[rows],
-    )
+    for name, preset in tier.augmentations.items():
+        dataset = load(context.layout.data(name))
+        folder = context.layout.views(name, preset)
+        folder.mkdir(parents=True, exist_ok=True)
+        generator = torch.Generator().manual_seed(0)
+        if name == tier.data.slug:
+            index = subset(dataset, tier.views.images)
+            drawn = Drawn(dataset, index, preset)
+            views = torch.cat([drawn.view(generator) for _ in range(tier.views.views)])
+            np.save(folder / "views.npy", views.numpy())
+            np.save(folder / "index.npy", index)
+            save_graph(folder / "G.npz", views_graph(len(index), tier.views.views))
+        else:
+            index = subset(dataset, SHEET_ROWS)
+        rows = np.linspace(0, len(index) - 1, min(SHEET_ROWS, len(index))).round().astype(int)
+        Drawn(dataset, index[rows], preset).sheet(folder / "contact_sheet.png", generator)
     return 0
+
+
+class Drawn:
+    """Some training images, by `index`, under an augmentation."""
+
+    def __init__(self, dataset: Dataset, index: np.ndarray, preset: str) -> None:
+        self.images = torch.from_numpy(dataset.train_images[index].transpose(0, 3, 1, 2).copy())
+        self.augmentation = get_augmentation(preset, self.images.shape[-1], self.images.shape[1])
+        self.factors = torch.from_numpy(dataset.train_factors[index]) if dataset.meta["factors"] else None
+
+    def view(self, generator: torch.Generator) -> torch.Tensor:
+        """A view of each image, (n, C, H, W)."""
+        return self.augmentation(self.images, generator=generator, factors=self.factors)
+
+    def sheet(self, path: Path, generator: torch.Generator) -> None:
+        """A picture of each image and eight of its views, an image a row."""
+        contact_sheet(
+            self.images,
+            self.augmentation,
+            rows=len(self.images),
+            views=8,
+            generator=generator,
+            path=path,
+            factors=self.factors,
+        )
 
 
 def subset(dataset: Dataset, size: int) -> np.ndarray:
