@@ -69,13 +69,17 @@ def test_a_column_is_decided_where_its_data_set_is(tier: str, present: set[str])
         values = sorted(PRINTED[m, dataset, int(epochs)] for m in ("simclr", "simsiam", "spectral"))
         expected = pytest.approx(values[-1] - values[-2]) if dataset in present else None
         assert measured(found, entry) == expected
+        analogue = decide(found, COLUMNS[entry])
+        assert analogue["protocol"].startswith("analogue: ")
+        assert analogue["measured"] is not None
 
 
 def test_own_schedules_are_set_against_read_outs_at_the_shortest_length() -> None:
     methods = {"simclr": 3.0, "simsiam": -2.0, "spectral": 1.0}
+    shortest = load_tier("laptop", [], CONFIG).levels.epochs[0]
 
     def accuracy(cell: Cell, run: RunSettings) -> float:
-        return 50 + methods.get(cell.method, 0.0) * (run.schedule == run.epochs == 7)
+        return 50 + methods.get(cell.method, 0.0) * (run.schedule == run.epochs == shortest)
 
     found = evidence("laptop", accuracy)
     assert len(SCHEDULES) == 3

@@ -208,6 +208,20 @@ def test_what_a_tier_lacks_is_not_run(kind: str, changes: dict[str, Any], said: 
     assert found == {"protocol": said, "verdict": NOT_RUN}
 
 
+def test_an_analogue_stands_where_a_tier_lacks_the_runs_and_decides_nothing() -> None:
+    here = paired("order")
+    far = here | {"measure": here["measure"] | {"experiment": "another"}, "analogue": here["measure"]}
+    bench = apart([1.0, 1.1, 0.9])
+    decided, shown = decide(bench, here), decide(bench, far)
+    assert decided["verdict"] == "holds"
+    assert shown["verdict"] == NOT_RUN
+    assert not {"p", "p_holm", "seeds_needed"} & set(shown)
+    for column in ("measured", "ci_low", "ci_high", "seeds", "protocol"):
+        assert shown[column] == decided[column]
+    assert decide(bench, here | {"analogue": far["measure"]}) == decided
+    assert decide(bench, far | {"analogue": far["measure"]})["protocol"] == "this tier does not measure it"
+
+
 def within(bounds: Sequence[float], **measure: Any) -> dict[str, Any]:
     chosen = {"experiment": "one", "column": "gain", "where": {"method": "a"}} | measure
     return {"kind": "range", "bounds": bounds, "measure": chosen}

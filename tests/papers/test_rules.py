@@ -83,7 +83,7 @@ def test_a_claim_may_say_its_family_and_where_it_is_shown() -> None:
         ({"kind": "figure", **WORDS}, "lacks entries; add it"),
         ({"kind": "ordr", **WORDS}, "unknown kind 'ordr'; did you mean 'order'"),
         (WORDS, "unknown kind 'None'"),
-        (ORDER | {"margins": 2.0}, "unknown key 'margins'; known: family"),
+        (ORDER | {"margins": 2.0}, "unknown key 'margins'; known: analogue, family"),
         (ORDER | {"margin": 2.0}, "unknown key 'margin'"),  # an order has none
         (ORDER | {"measure": {"experiment": "table2", "column": "accuracy"}}, "its measure lacks high, low"),
         (
@@ -95,6 +95,12 @@ def test_a_claim_may_say_its_family_and_where_it_is_shown() -> None:
             "unknown experiment 'tabel2'; did you mean 'table2'",
         ),
         (ORDER | {"measure": MEASURE | {"low": {"experiment": "tabel2"}}}, "unknown experiment 'tabel2'"),
+        (
+            ORDER | {"measure": MEASURE, "analogue": {"experiment": "table2"}},
+            "its analogue lacks column, high, low",
+        ),
+        (ORDER | {"measure": MEASURE, "analogue": MEASURE | {"experiment": "x"}}, "unknown experiment 'x'"),
+        ({"kind": "figure", "entries": [], **WORDS, "analogue": MEASURE}, "unknown key 'analogue'"),
         (ORDER | {"table": "tabel2"}, "unknown table 'tabel2'; did you mean 'table2'"),
         (ORDER | {"figure": "none"}, "unknown figure 'none'"),
     ],

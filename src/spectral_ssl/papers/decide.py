@@ -38,7 +38,18 @@ def decide(evidence: Evidence, claim: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def judge(evidence: Evidence, claim: Mapping[str, Any]) -> Judged:
-    """What a claim's measurements say; nothing found if it has none, or this tier has none."""
+    """What a claim's measurements say; nothing found if it has none, or this tier has none.
+
+    Where it has none but the claim names an analogue, that is shown and decides nothing.
+    """
+    judged = _judge(evidence, claim)
+    if "analogue" not in claim or judged.found.get("verdict") != NOT_RUN:
+        return judged
+    beside = _judge(evidence, {**claim, "measure": claim["analogue"]})
+    return Judged(beside.found | {"verdict": NOT_RUN}, source=beside.source)
+
+
+def _judge(evidence: Evidence, claim: Mapping[str, Any]) -> Judged:
     kind, measure = claim["kind"], claim.get("measure", {})
     names = experiments_of(measure)
     nothing = evidence.source(names, evidence.frame.iloc[:0], claim)

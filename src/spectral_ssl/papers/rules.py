@@ -1,11 +1,12 @@
 """The kinds of claims, the rule of each in words, and what a claim must and may say.
 
 `measure` names an experiment, a column, and the cells: `high` and `low` for pairs, `where` otherwise. A level is given
-by value, or as `first` or `last` of the tier's levels. Where several cells of a seed are left, `best` takes their
+by value, or as `first`, `middle` or `last` of the tier's levels. Where several cells of a seed are left, `best` takes their
 highest value and `mean` (the default) their mean. Both sides of a pair must be different runs: a tier with one level of
 a factor says nothing about that factor. `family` names the claims that are corrected together, by default what stands
 before the first "/" of the entry. `table` and `figure` say where the evidence is shown, if not where the experiment
-says.
+says. `analogue` is a second `measure`, shown where a tier lacks the first one's runs, as for printed values: it decides
+nothing.
 """
 
 from __future__ import annotations
@@ -84,25 +85,33 @@ def check_claims(paper: str, claims: Mapping[str, Mapping[str, Any]]) -> None:
 
 
 def _problems(paper: str, claim: Mapping[str, Any]) -> Iterator[str | UserError]:
-    kind, measure = claim.get("kind"), claim.get("measure", {})
+    kind = claim.get("kind")
     if kind not in (*RULES, *COMPOSITE):
         yield unknown("kind", kind, (*RULES, *COMPOSITE))
         return
     needed = WORDS | NEEDED.get(kind, set())
     allowed = needed | MAY | (set() if kind in COMPOSITE else {"measure"})
+    allowed |= {"analogue"} if kind in TESTED and "measure" in claim else set()
     if missing := sorted(needed - set(claim)):
         yield f"lacks {', '.join(missing)}; add it"
-    sides = {"high", "low"} if kind in PAIRED else set()
-    wanted = (sides | {"columns" if kind == "correlation" else "column"}) if measure else set()
-    if missing := sorted(wanted - set(measure)):
-        yield f"its measure lacks {', '.join(missing)}; add it"
     spec = read(f"{paper}/experiments.yaml")
     experiments = {*spec["experiments"], *spec.get("samples", {})}
     yield from (unknown("key", key, allowed) for key in claim if key not in allowed)
-    yield from (unknown("key of its measure", key, MEASURE) for key in measure if key not in MEASURE)
-    for name in experiments_of(measure):
-        if name not in experiments:
-            yield unknown("experiment", name, experiments)
+    for place in ("measure", "analogue"):
+        yield from _problems_of_measure(place, kind, claim.get(place, {}), experiments)
     for place in PLACES & set(claim):
         if claim[place] not in spec[f"{place}s"]:
             yield unknown(place, claim[place], spec[f"{place}s"])
+
+
+def _problems_of_measure(
+    place: str, kind: str, measure: Mapping[str, Any], experiments: set[str]
+) -> Iterator[str | UserError]:
+    sides = {"high", "low"} if kind in PAIRED else set()
+    wanted = (sides | {"columns" if kind == "correlation" else "column"}) if measure else set()
+    if missing := sorted(wanted - set(measure)):
+        yield f"its {place} lacks {', '.join(missing)}; add it"
+    yield from (unknown(f"key of its {place}", key, MEASURE) for key in measure if key not in MEASURE)
+    for name in experiments_of(measure):
+        if name not in experiments:
+            yield unknown("experiment", name, experiments)
