@@ -186,6 +186,15 @@ def test_a_run_set_against_itself_says_nothing(kind: str) -> None:
     assert found == {"protocol": "both sides are the same runs at this tier", "verdict": NOT_RUN}
 
 
+def test_a_choice_of_the_other_side_itself_is_said_to_be_one() -> None:
+    rows = cells("a", [70.0, 71.0, 72.0])
+    chosen = [row | {"experiment": "inductive_bias"} for row in rows]  # what a table samples, or chooses
+    sides = {"high": {"experiment": "inductive_bias"}, "low": {"experiment": "one"}}
+    claim = {"kind": "order", "measure": {"column": "accuracy", **sides}}
+    said = "both sides are the same runs: the candidate chosen is the other side"
+    assert decide(evidence(rows, chosen), claim) == {"protocol": said, "verdict": "inconclusive"}
+
+
 def test_levels_go_by_the_tiers_order_and_not_by_size() -> None:
     bench = evidence(*(cells("a", [value, value + 1], mu=mu) for mu, value in [(10, 50.0), (1, 60.0)]))
     found = decide(bench, paired("order", high={"mu": "last"}, low={"mu": "first"}))

@@ -20,6 +20,7 @@ from spectral_ssl.hypotheses import (
     same_test,
     within_test,
 )
+from spectral_ssl.papers import read
 from spectral_ssl.papers.evidence import NOT_RUN, Evidence
 from spectral_ssl.papers.families import Judged, settle
 from spectral_ssl.papers.measure import select
@@ -66,11 +67,11 @@ def _judge(evidence: Evidence, claim: Mapping[str, Any]) -> Judged:
         said = f"this tier does not measure {absent[0] if absent else 'it'}"
         return Judged({"protocol": said, "verdict": NOT_RUN}, source=nothing)
     if kind in PAIRED and set(chosen[0]["run"]) == set(chosen[1]["run"]):
-        chose = len(names) > 1  # sides of two experiments: tuning chose the other side's own runs
-        said = "both sides are the same runs" + (
-            ": the candidate chosen is the other side" if chose else " at this tier"
-        )
-        return Judged({"protocol": said, "verdict": "inconclusive" if chose else NOT_RUN}, source=nothing)
+        if set(names) & set(read(f"{evidence.paper}/experiments.yaml").get("samples", {})):
+            said = "both sides are the same runs: the candidate chosen is the other side"
+            return Judged({"protocol": said, "verdict": "inconclusive"}, source=nothing)
+        said = "both sides are the same runs at this tier"
+        return Judged({"protocol": said, "verdict": NOT_RUN}, source=nothing)
     if kind in PAIRED:
         judged = _paired(claim, measure, *chosen)
     elif kind == "correlation":

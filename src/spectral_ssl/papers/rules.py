@@ -1,12 +1,12 @@
 """The kinds of claims, the rule of each in words, and what a claim must and may say.
 
-`measure` names an experiment, a column, and the cells: `high` and `low` for pairs, `where` otherwise. A level is given
-by value, or as `first`, `middle` or `last` of the tier's levels. Where several cells of a seed are left, `best` takes their
-highest value and `mean` (the default) their mean. Both sides of a pair must be different runs: a tier with one level of
-a factor says nothing about that factor. `family` names the claims that are corrected together, by default what stands
-before the first "/" of the entry. `table` and `figure` say where the evidence is shown, if not where the experiment
-says. `analogue` is a second `measure`, shown where a tier lacks the first one's runs, as for printed values: it decides
-nothing.
+`measure` names an experiment, a column, and the cells: `high` and `low` for pairs, `where` otherwise. A level is
+given by value, or as `first`, `middle` or `last` of the tier's levels. Where several cells of a seed are left, `best`
+takes their highest value and `mean` (the default) their mean. Both sides of a pair must be different runs: a tier
+with one level of a factor says nothing about that factor. `family` names the claims that are corrected together, by
+default what stands before the first "/" of the entry. `table` and `figure` say where the evidence is shown, if not
+where the experiment says. `analogue` is a second `measure`, shown where a tier lacks the first one's runs, as for
+printed values: it decides nothing.
 """
 
 from __future__ import annotations
