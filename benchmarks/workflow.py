@@ -1,17 +1,20 @@
-"""The laptop tier from nothing: `python benchmarks/workflow.py`, from the checkout's root, in its environment.
+"""Laptop and smoke tiers from nothing: `python benchmarks/workflow.py`, from the checkout's root, in its environment.
 
 Clones the committed checkout into a temporary folder, runs `snakemake --cores all` there and samples the summed
 resident memory of all its processes twice a second; runs it again; and lists what a dry run would repeat after
 editing one loss's code, touching a source file and editing a comment. Process start is measured by starting each
 stage's process with nothing to do but its imports (three times, the median), times the jobs of that stage, over the
-core-seconds of all jobs. Writes benchmarks/results/workflow.csv.
+core-seconds of all jobs. Writes benchmarks/results/workflow.csv; `--keep FOLDER` copies the laptop tier's results and
+figures there.
 """
 
 from __future__ import annotations
 
+import argparse
 import csv
 import os
 import re
+import shutil
 import statistics
 import subprocess
 import sys
@@ -63,7 +66,9 @@ def jobs(output: str) -> Counter[str]:
     """How many jobs of each stage a run or dry run lists; a dry run lists them twice."""
     output = output[output.rfind("Job stats:") :]
     found = re.findall(
-        r"^(data|views|pretrain|theorems|tables|figures|notebook|report)(?:_\S+)?\s+(\d+)$", output, re.M
+        r"^(data|views|pretrain|theorems|networks|tables|figures|notebook|report)(?:_\S+)?\s+(\d+)$",
+        output,
+        re.M,
     )
     counts: Counter[str] = Counter()
     for stage, count in found:
@@ -98,6 +103,9 @@ def edit(path: Path, old: str, new: str) -> None:
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--keep", type=Path)
+    keep = parser.parse_args().keep
     rows: list[dict[str, object]] = []
 
     def add(step: str, value: float | int | str, unit: str) -> None:
@@ -120,6 +128,10 @@ def main() -> None:
         seconds, _, output = run(folder)
         assert "Nothing to be done" in output
         add("second run, no jobs", round(seconds, 1), "s")
+        for name in ("results", "figures") if keep else ():
+            shutil.copytree(folder / name, keep / name, dirs_exist_ok=True)
+        seconds, _, _ = run(folder, "--config", "tier=smoke")
+        add("smoke tier, from nothing", round(seconds), "s")
         source = folder / "src/spectral_ssl"
         (source / "train/loop.py").touch()
         edit(source / "losses/vicreg.py", "from __future__", "# a comment\nfrom __future__")

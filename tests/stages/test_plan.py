@@ -159,6 +159,19 @@ def test_batches_are_listed_with_their_time(planned: Planned, tmp_path: Path) ->
     assert text.endswith(f"{len(manifest.runs)} runs, {len(manifest.batches)} batches")
 
 
+def test_batches_are_listed_where_nothing_was_ever_measured(
+    planned: Planned, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(plan, "COMMITTED", tmp_path / "none.csv")
+    manifest = build(load_tier(SMOKE))
+    status, text, _ = planned("--batches")
+    assert status == 0
+    for batch in manifest.batches.values():
+        epochs = sum(run.epochs for run in batch.runs)
+        assert f"{batch.id} │ {len(batch.runs)} │ {epochs} │ 0 │ │ no history │" in text
+    assert planned()[0] == 2
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

@@ -33,6 +33,9 @@ def run(context: Context, batches: bool = False, device: str | None = None, core
         raise UserError(f"--cores is {cores}: expected 1 or more")
     here, committed = read_results(context.root), read_table(COMMITTED)
     costs = Costs(here.rates + committed.rates, here.stages + committed.stages, here.notes)
+    if batches and not costs.rates:
+        _show_batches(context, [], Console(width=WIDTH, highlight=False, soft_wrap=True))
+        return _told(context)
     name, chosen = _device(device, costs.rates, context.tier.training.precision)
     threads, processes = min(context.tier.jobs.threads, cores), context.tier.engine.processes
     estimator = Estimator(costs, name, threads, processes)
@@ -43,6 +46,10 @@ def run(context: Context, batches: bool = False, device: str | None = None, core
     else:
         _show_stages(context, planned, console)
         _show_basis(planned, estimator, cores, f"{name} ({chosen})", console)
+    return _told(context)
+
+
+def _told(context: Context) -> int:
     manifest = context.manifest
     print(f"{len(manifest.cells)} cells, {len(manifest.runs)} runs, {len(manifest.batches)} batches")
     return 0
@@ -179,13 +186,13 @@ def _show_batches(context: Context, planned: Sequence[Job], console: Console) ->
     costs: dict[str, Cost] = {job.id: job.cost for job in planned}
     for batch in context.manifest.batches.values():
         finished = sum((context.layout.runs / run.id / "status.json").is_file() for run in batch.runs)
-        cost = costs[f"pretrain/{batch.id}"]
+        cost = costs.get(f"pretrain/{batch.id}")
         table.add_row(
             batch.id,
             str(len(batch.runs)),
             str(sum(run.epochs for run in batch.runs)),
             str(finished),
-            _duration(cost.seconds),
-            _basis([cost]),
+            _duration(cost.seconds) if cost else "",
+            _basis([cost] if cost else []),
         )
     console.print(table)
