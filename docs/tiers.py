@@ -52,7 +52,9 @@ def _seconds(job: Job, end: str) -> float:
 def tiers() -> str:
     """The README's table."""
     rows = []
-    with tempfile.TemporaryDirectory() as empty:  # where nothing is finished and nothing but the table is a history
+    with (
+        tempfile.TemporaryDirectory() as empty
+    ):  # where nothing is finished and nothing but the table is a history
         for name in (*MEASURED, *PREDICTED):
             context = Context(load_tier(name, (), ROOT / "config"), Path(empty), quiet=True)
             cost = measured(MEASURED[name]) if name in MEASURED else predicted(context)

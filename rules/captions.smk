@@ -17,10 +17,17 @@ FORMATS = {
 MERGED = {
     "ledger.csv": (
         "Ledger",
-        "Every printed number, what was measured, and the verdict.",
+        "Every printed number, what was measured, and the verdict. Of all tiers present.",
     ),
-    "theorems.csv": ("Theorem checks", "Every statement and its negative control."),
-    "report.html": ("Report", "Ledger, statements, tables and figures on one page."),
+    "theorems.csv": (
+        "Theorem checks",
+        "Every statement and its negative control. Of all tiers present.",
+    ),
+    "report.html": (
+        "Report",
+        "Ledger, statements, tables and figures on one page. Of all tiers present. "
+        "Its links to files work only in the checkout's results/, not in this copy.",
+    ),
 }
 
 
@@ -66,6 +73,5 @@ def merged(files):
     for file in files:
         title, caption = MERGED[Path(file).name]
         labels = {"result": title}
-        caption += " Of all tiers present."
         found.append(marked(file, "All papers", "merged", labels, caption))
     return found

@@ -37,8 +37,8 @@ def written(folder: Path, text: str) -> str:
     return str(path)
 
 
-def test_the_four_tiers_are_there() -> None:
-    assert TIERS == ["cluster", "gpu", "laptop", "smoke"]
+def test_the_tiers_are_there() -> None:
+    assert TIERS == ["cluster", "gpu", "imagenet", "laptop", "smoke"]
 
 
 @pytest.mark.parametrize("name", TIERS)
@@ -126,6 +126,19 @@ def test_a_wrong_value_is_shown_with_what_was_expected(override: str, named: str
     assert why in message
 
 
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("levels.mu=[10,3,1]", "expected rising levels, each once; sort them"),
+        ("levels.epochs=[1,1,2]", "expected rising levels, each once; sort them"),
+        ("levels.head=[linear,linear]", "expected each level once; remove the copies"),
+    ],
+)
+def test_levels_rise_and_occur_once(override: str, said: str) -> None:
+    """Claims name the least `first` and the largest `last`, and a level twice would count its seeds twice."""
+    assert said in refusal([override])
+
+
 def test_all_problems_are_told_at_once() -> None:
     message = refusal(["seeds=0", "views.views=1"])
     assert "'seeds' is 0" in message
@@ -140,7 +153,7 @@ def test_a_missing_key_is_named(tmp_path: Path, values: dict[str, Any]) -> None:
 
 def test_an_unknown_tier_lists_the_known() -> None:
     assert refusal([], "lapto") == (
-        "unknown tier 'lapto'; did you mean 'laptop'? known: cluster, gpu, laptop, smoke"
+        "unknown tier 'lapto'; did you mean 'laptop'? known: cluster, gpu, imagenet, laptop, smoke"
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from scipy.stats import pearsonr
+from scipy.stats import pearsonr, ttest_1samp
 
 from spectral_ssl.correlation import correlation
 from spectral_ssl.errors import UserError
@@ -83,19 +83,39 @@ def test_clusters_of_unequal_size_by_loop() -> None:
     assert (found.low, found.high) == pytest.approx(tuple(np.quantile(values, [0.05, 0.95])), rel=1e-10)
     assert found.value == pytest.approx(pearsonr(a, b).statistic, rel=1e-12)
     assert (found.n, found.clusters) == (12, 7)
-    assert found.not_above == (1 + np.sum(np.array(values) <= 0.6)) / 151
-    assert found.not_below == (1 + np.sum(np.array(values) >= 0.6)) / 151
+    left_out = []
+    for gone in "abcdefg":
+        rows = [k for k, name in enumerate(names) if name != gone]
+        left_out.append(np.arctanh(pearsonr(np.array(a)[rows], np.array(b)[rows]).statistic))
+    pseudo = 7 * np.arctanh(found.value) - 6 * np.array(left_out)
+    assert found.not_above == pytest.approx(
+        ttest_1samp(pseudo, np.arctanh(0.6), alternative="greater").pvalue
+    )
+    assert found.not_below == pytest.approx(ttest_1samp(pseudo, np.arctanh(0.6), alternative="less").pvalue)
 
 
-def test_a_bounds_p_goes_with_the_interval_and_is_never_zero() -> None:
+def test_a_bound_at_the_truth_is_seldom_crossed() -> None:
+    """2.5 % on each side is meant; the bootstrap's own tails have more."""
+    generator, above, below, tails = rng(4), 0, 0, 0
+    for _ in range(400):
+        a, b, names = clustered(generator)
+        found = correlation(a, b, clusters=names, generator=generator, bound=0.7, resamples=200)
+        above += found.not_above < 0.025
+        below += found.not_below < 0.025
+        tails += not found.low <= 0.7 <= found.high
+    assert above / 400 < 0.045
+    assert below / 400 < 0.045
+    assert above + below < tails
+
+
+def test_a_bound_far_off_is_told() -> None:
     a, b = pairs(40, 0.9, rng(9))
     found = correlation(a, b, generator=rng(), bound=-0.5, resamples=999)
-    assert found.not_above == 1 / 1000
-    assert found.not_below == 1.0
-    for bound in (found.low, found.high):
-        tails = correlation(a, b, generator=rng(), bound=bound, resamples=999)
-        assert min(tails.not_above, tails.not_below) == pytest.approx(0.025, abs=0.003)
+    assert found.not_above < 1e-6
+    assert found.not_below > 1 - 1e-6
     assert np.isnan(correlation(a, b, generator=rng()).not_above)
+    line = correlation(a, a, generator=rng(), bound=0.9)
+    assert (line.not_above, line.not_below) == (0.0, 1.0)
 
 
 def test_a_line_correlates_with_one_whatever_its_slope() -> None:

@@ -67,17 +67,21 @@ def test_rows_of_one_machine_join_their_spread(settings: Callable[..., RunSettin
 
 
 @pytest.mark.parametrize(
-    "change",
+    ("change", "told"),
     [
-        {"embedding_dim": 16},
-        {"loss": "simclr"},
-        {"batch_size": 20},
-        {"encoder": "mlp"},
-        {"precision": "bfloat16"},
+        ({"embedding_dim": 16}, " with this embedding dimension:"),
+        ({"loss": "simclr"}, " with this method:"),
+        ({"batch_size": 20}, " with this batch size:"),
+        (
+            {"batch_size": 20, "projector": "linear", "loss": "simclr"},
+            " with this method, projector and batch size:",
+        ),
+        ({"encoder": "mlp"}, ":"),
+        ({"precision": "bfloat16"}, " with this precision:"),
     ],
 )
 def test_a_run_of_another_kind_is_scaled_by_its_arithmetic_and_never_measured(
-    settings: Callable[..., RunSettings], change: dict[str, Any]
+    settings: Callable[..., RunSettings], change: dict[str, Any], told: str
 ) -> None:
     run = settings(**change)
     found, estimator = predict(Costs([row(settings())]), run)
@@ -92,6 +96,7 @@ def test_a_run_of_another_kind_is_scaled_by_its_arithmetic_and_never_measured(
     width = {"mlp": 256 / 64}.get(run.encoder, 1.0)
     assert probing == pytest.approx(0.5 * width)
     (why,) = [text for text in estimator.why if text.startswith("no history of " + run.encoder)]
+    assert f"px, {run.precision}, on cpu{told} scaled by " in why
     assert (
         "scaled by multiplications and additions from the nearest, conv_narrow at 8 px, float32, on cpu"
         in why
@@ -192,7 +197,7 @@ def test_probing_that_was_not_timed_here_is_that_of_another_row(settings: Callab
     found, estimator = predict(Costs([here]), settings())
     assert (found.seconds, list(estimator.why)) == (VIEWS / 480, ["no history of probing: not counted"])
     assert estimator.start == Cost()
-    assert "no history of a job's start: not counted" in estimator.why
+    assert estimator.stages_why == {"no history of a job's start: not counted": {"pretrain": None}}
 
 
 def test_disk_of_more_images_is_in_proportion_up_to_those_kept(settings: Callable[..., RunSettings]) -> None:
@@ -233,8 +238,10 @@ def test_other_stages_are_measured_only_with_their_tier_and_work() -> None:
     )  # its work is not known
     assert estimator.stage("views", "", "here", 1.0) == Cost()
     assert {why: list(stages) for why, stages in estimator.stages_why.items()} == {
-        "no history of this tier's, as long as at tier here": ["tables", "networks"],
-        "no history of this tier's, in proportion to its work from tier here": ["tables", "data"],
+        "no history of this tier's, as long as at tier here": ["tables"],
+        "no history of this work, in proportion to other work of this tier": ["tables"],
+        "no history of this tier's, in proportion to its work from tier here": ["data"],
+        "no history of this work, as long as other work of this tier": ["networks"],
         "no history, not counted": ["views"],
     }
 

@@ -147,7 +147,11 @@ def test_other_stages_have_seconds_bytes_and_work(made: Made) -> None:
     [
         ("provenance.json", '{"settings": ', "JSONDecodeError"),
         ("provenance.json", "[]", "TypeError"),
-        ("provenance.json", '{"settings": {}, "training_seconds": 1}', "KeyError: 'dataset'"),
+        (
+            "provenance.json",
+            '{"settings": {}, "training_seconds": 1}',
+            "ValidationError: ",
+        ),
         ("provenance.json", '{"settings": {}, "training_seconds": 0}', "ValueError: training_seconds is 0.0"),
         (
             "provenance.json",
@@ -165,6 +169,30 @@ def test_a_damaged_run_is_skipped_with_a_note(made: Made, name: str, text: str, 
     assert len(runs) == 1
     assert note.startswith("skipped 1 runs of ")
     assert f"the first {bad.name} ({said}" in note
+
+
+def test_a_run_of_a_version_without_some_settings_is_read_with_their_defaults(made: Made) -> None:
+    old = made.run(2.0, "a", seed=0)
+    made.run(2.0, "a", seed=1)
+    told = json.loads((old / "provenance.json").read_text())
+    for name in ("options", "relation"):
+        del told["settings"][name]
+    (old / "provenance.json").write_text(json.dumps(told))
+    runs, notes = finished_runs(made.layout)
+    assert (len(runs), notes) == (2, [])
+    assert runs[0].kind == runs[1].kind
+    assert all((run.settings["options"], run.settings["relation"]) == ({}, "views") for run in runs)
+
+
+def test_a_run_of_settings_that_nobody_knows_is_skipped_with_a_note(made: Made) -> None:
+    made.run(2.0, "a", seed=0)
+    strange = made.run(2.0, "a", seed=1)
+    told = json.loads((strange / "provenance.json").read_text())
+    told["settings"]["surprise"] = 1
+    (strange / "provenance.json").write_text(json.dumps(told))
+    runs, (note,) = finished_runs(made.layout)
+    assert len(runs) == 1
+    assert f"the first {strange.name} (ValidationError: 1 validation error for RunSettings surprise" in note
 
 
 def test_a_run_without_an_epoch_counts_for_nothing(made: Made) -> None:
@@ -225,6 +253,23 @@ def test_a_damaged_table_is_told_in_one_line(
     assert said in str(error.value)
     assert str(error.value).endswith("make it again with benchmarks/costs.py")
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"stage\n\xff\xfe\n", "cannot be read as CSV ('utf-8' codec can't decode byte 0xff"),
+        (b"", "has no row"),
+        (b"stage,processor\n", "has no row"),
+    ],
+)
+def test_what_is_no_table_is_told(tmp_path: Path, content: bytes, said: str) -> None:
+    path = tmp_path / "costs.csv"
+    path.write_bytes(content)
+    with pytest.raises(UserError) as error:
+        read_table(path)
+    assert str(error.value).startswith(f"{path}: {said}")
+    assert str(error.value).endswith("; make it again with benchmarks/costs.py")
 
 
 def test_the_committed_table_names_machines_but_no_host() -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from spectral_ssl import provenance
+from spectral_ssl.errors import UserError
 
 ENTRY = "spectral_ssl.entry"
 SOURCE = '''"""A module."""
@@ -181,6 +182,17 @@ def test_json_refuses_what_json_lacks(tmp_path: Path, value: float) -> None:
         provenance.write_json(path, {"loss": value})
     assert provenance.read_json(path) == {"loss": 1.5}
     assert os.listdir(tmp_path) == ["numbers.json"]
+
+
+@pytest.mark.parametrize("content", [b"", b'{"loss": ', b"\xff\xfe{}"])
+def test_a_damaged_json_is_told_by_its_name(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "numbers.json"
+    path.write_bytes(content)
+    with pytest.raises(UserError) as error:
+        provenance.read_json(path)
+    assert str(error.value).startswith(f"{path} cannot be read as JSON (")
+    assert str(error.value).endswith("); delete it and run its stage again")
+    assert "\n" not in str(error.value)
 
 
 def test_the_sha256_is_that_of_the_bytes(tmp_path: Path) -> None:

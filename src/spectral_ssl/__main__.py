@@ -1,8 +1,8 @@
 """The stage commands: `python -m spectral_ssl STAGE --tier FILE [...]`.
 
-Exit status: 0 done; 2 a user's error, told in one line; 3 a run's loss diverged and 4 a statement's check failed
-(results are written); 128 + n stopped by signal n, and the same command goes on from there; 1 anything else. `--debug`
-shows stack traces.
+Exit status: 0 done; 2 a user's error or a refused file, told in one line; 3 a run's loss diverged and 4 a
+statement's check failed (results are written); 128 + n stopped by signal n, and the same command goes on from there; 1
+anything else. `--debug` shows stack traces.
 """
 
 from __future__ import annotations
@@ -137,6 +137,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     except KeyboardInterrupt:
         return _fail("interrupted; the next run resumes", 130, debug=args.debug)
+    except OSError as error:  # a folder where a file should be, no right to write, a full disk
+        what = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+        return _fail(f"{what}; check the path, its rights and the room on its disk", 2, debug=args.debug)
     except Exception as error:
         text = " ".join(str(error).split())
         return _fail(f"{type(error).__name__}: {text} (a defect: --debug shows where)", 1, debug=args.debug)

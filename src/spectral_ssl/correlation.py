@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spectral_ssl.errors import UserError
+from spectral_ssl.stats import one_sided
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,8 @@ class Correlation:
     """Pearson's coefficient of n pairs in `clusters` clusters, and its percentile bootstrap interval.
 
     `not_above` and `not_below` are one-sided p-values of a bound: of "the correlation is not above it" and of "not
-    below it", (1 + the resamples at or beyond the bound) / (1 + resamples); NaN where no bound was given.
+    below it", by a t test of the jackknife's pseudo-values of Fisher's z, a cluster left out at a time; NaN where no
+    bound was given. The bootstrap's own tail is too small for a few tens of clusters (8 % of false decisions for 5 %).
     """
 
     value: float
@@ -74,8 +76,17 @@ def correlation(
     value = float(_pearson(sums.sum(axis=0, keepdims=True))[0])
     if bound is None:
         return Correlation(value, float(low), float(high), n, len(places))
-    tails = ((1 + int(beyond.sum())) / (1 + found.size) for beyond in (found <= bound, found >= bound))
-    return Correlation(value, float(low), float(high), n, len(places), *tails)
+    return Correlation(value, float(low), float(high), n, len(places), *_tails(sums, bound))
+
+
+def _tails(sums: NDArray[np.float64], bound: float) -> tuple[float, float]:
+    """One-sided p-values of "not above the bound" and "not below it", from the clusters' sums."""
+    clusters, whole = len(sums), sums.sum(axis=0)
+    largest = 1 - 1e-12  # a perfect correlation has no finite z
+    z = np.arctanh(np.clip(_pearson(np.stack([whole, *(whole - sums)])), -largest, largest))
+    pseudo = clusters * z[0] - (clusters - 1) * z[1:]
+    sample = pseudo[np.isfinite(pseudo)] - np.arctanh(np.clip(bound, -largest, largest))
+    return one_sided(sample, 0.0, +1), one_sided(sample, 0.0, -1)
 
 
 def _sums(pairs: NDArray[np.float64], places: NDArray[np.intp], clusters: int) -> NDArray[np.float64]:

@@ -9,10 +9,10 @@ each a set of theta, and each answer has a p-value that is valid wherever the an
     different    theta != 0           two-sided t at 0             |theta| < margin           two one-sided t (TOST)
     within       low < theta < high   2 max of one-sided t         theta <= low or >= high    2 min of one-sided t
 
-The decision's p is the smaller of the two. At no theta are both answers wrong with one exception: an order at theta =
-null, where the two-sided test bounds both together. So a claim that is decided at p < 5 % is decided wrongly with a
-chance of at most 5 %, whatever theta is. Data that allow both answers of `different` say a difference that is there and
-smaller than the margin: `differs`.
+The decision's p is the smaller of the two (`different` takes the TOST's wherever that is below 5 %). At no theta are
+both answers wrong with one exception: an order at theta = null, where the two-sided test bounds both together. So a
+claim that is decided at p < 5 % is decided wrongly with a chance of at most 5 %, whatever theta is. Data that allow
+both answers of `different` say a difference that is there and smaller than the margin: `differs`.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ def within_test(values: Sequence[float], low: float, high: float) -> Decision | 
 
 
 def correlation_test(not_above: float, not_below: float) -> Decision | None:
-    """Whether a correlation lies above its bound (holds) or below it, from the bootstrap's two one-sided p-values."""
+    """Whether a correlation lies above its bound (holds) or below it, from two one-sided p-values."""
     if math.isnan(not_above) or math.isnan(not_below):
         return None
     return _favoured(min(1.0, 2.0 * not_above), min(1.0, 2.0 * not_below))

@@ -19,6 +19,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from spectral_ssl.errors import UserError
+
 PACKAGE = Path(__file__).parent
 REPORTED = ("torch", "torchvision", "numpy", "scipy", "scikit-learn", "pandas")
 
@@ -150,8 +152,13 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """Read a JSON file."""
-    return json.loads(path.read_text(encoding="utf-8"))
+    """Read a JSON file; UserError naming it where it holds none."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:  # bytes that are no UTF-8 are one, too
+        raise UserError(
+            f"{path} cannot be read as JSON ({error}); delete it and run its stage again"
+        ) from None
 
 
 def environment() -> dict[str, Any]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from spectral_ssl.engine import Engine as Engine
 from spectral_ssl.errors import unknown
@@ -111,6 +112,21 @@ class Levels(Strict):
         min_length=2,
     )
 
+    @field_validator("epochs", "mu", "embedding_dim", "invariance", "batch_size", "graph_invariance")
+    @classmethod
+    def _rising(cls, levels: list[float]) -> list[float]:
+        """Claims name the least level `first` and the largest `last`."""
+        if any(low >= high for low, high in pairwise(levels)):
+            raise ValueError("expected rising levels, each once; sort them")
+        return levels
+
+    @field_validator("projector", "head", "encoder", "optimiser", "relation")
+    @classmethod
+    def _distinct(cls, levels: list[str]) -> list[str]:
+        if len(set(levels)) < len(levels):
+            raise ValueError("expected each level once; remove the copies")
+        return levels
+
 
 class Views(Strict):
     """The subset whose views, relation graph G and contact sheet are written."""
@@ -215,6 +231,7 @@ class Overrides(Strict):
     augmentation: str | None = Field(default=None, description="Augmentation preset.", pattern=SLUG)
     batch_size: int | None = Field(default=None, ge=2, description="Images a step.")
     epochs: int | None = Field(default=None, ge=1, description="Passes over the training images.")
+    optimiser: Optimiser | None = Field(default=None, description="Optimiser.")
 
 
 class Companion(Strict):

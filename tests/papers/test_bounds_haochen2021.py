@@ -117,9 +117,22 @@ def test_the_bound_is_drawn_where_it_is_finite_and_zeros_at_the_floor() -> None:
     frame = pd.DataFrame(columns).assign(images=5)
     names = [f"set: family {n}, of a name too long for one line" for n in range(4)]
     given = pd.concat([frame.assign(graph=name) for name in names])
-    axes = figures.vacuous({"augmentation_graph": given}).axes
+    figure = figures.vacuous({"augmentation_graph": given})
+    axes = figure.axes
     assert [panel.axison for panel in axes] == [True] * 4 + [False] * 2
     bound, error, *_ = axes[0].lines
     np.testing.assert_array_equal(bound.get_ydata(), [np.nan, 2.0, graph_figures.FLOOR])
     np.testing.assert_array_equal(error.get_ydata(), [0.5, 0.25, graph_figures.FLOOR])
     assert axes[0].get_title().count("\n") == 1
+    assert [text.get_text() for text in axes[0].texts] == ["bound infinite up to k = 1"]
+    assert [tick.get_text() for tick in axes[0].get_yticklabels()] == ["0.001", "0.1", "1", "100"]
+    (legend,) = figure.legends
+    assert "1: above, the bound says nothing" in [text.get_text() for text in legend.get_texts()]
+
+
+@pytest.mark.parametrize(("bound", "words"), [(np.inf, ["bound infinite"]), (2.0, [])])
+def test_a_panel_says_if_the_bound_is_infinite(bound: float, words: list[str]) -> None:
+    columns = {"index": [1, 2], "bound": [bound] * 2, "error": [0.5, 0.4], "vote": [0.5, 0.4]}
+    given = pd.DataFrame(columns).assign(images=5, graph="set: family")
+    panel, *_ = figures.vacuous({"augmentation_graph": given}).axes
+    assert [text.get_text() for text in panel.texts] == words

@@ -32,7 +32,8 @@ def evidence(*groups: list[Row]) -> Evidence:
     frame = pd.DataFrame([row for group in groups for row in group])
     run = SimpleNamespace(dataset="factors", encoder="conv32")
     runs = dict.fromkeys(frame["run"], run) if len(frame) else {}
-    context: Any = SimpleNamespace(manifest=SimpleNamespace(runs=runs))
+    tier = SimpleNamespace(probes=SimpleNamespace(metric="few5"))
+    context: Any = SimpleNamespace(manifest=SimpleNamespace(runs=runs), tier=tier)
     return Evidence(context, "haochen2021", frame, {})
 
 
@@ -84,7 +85,9 @@ def test_a_pairs_verdict(kind: str, margin: float | None, differences: list[floa
     assert found["verdict"] == verdict
     assert found["seeds"] == len(differences)
     assert found["measured"] == pytest.approx(sum(differences) / len(differences), abs=1e-9)
-    assert found["protocol"].startswith("analogue: factors, conv32, accuracy; high - low")
+    assert found["protocol"].startswith(
+        "analogue: factors, conv32, accuracy of the probe few5 (percentage points); a minus b"
+    )
     assert found["dataset"] == "factors"
 
 

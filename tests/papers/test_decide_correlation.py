@@ -57,7 +57,7 @@ CORRELATED = {
     ("noise", "verdict"),
     [(0.0, "holds"), (0.05, "holds"), (20.0, "differs"), (0.55, "inconclusive"), (0.65, "inconclusive")],
 )
-def test_a_correlation_is_judged_by_its_bootstrap_interval(noise: float, verdict: str) -> None:
+def test_a_correlation_is_judged_against_its_bound(noise: float, verdict: str) -> None:
     bench = related(noise)
     found = decide(bench, CORRELATED)
     assert found["verdict"] == verdict
@@ -66,7 +66,6 @@ def test_a_correlation_is_judged_by_its_bootstrap_interval(noise: float, verdict
     assert found["ci_low"] <= found["measured"] <= found["ci_high"] + 1e-12
     assert found["protocol"] == "analogue: online against offline over 30 runs of 15 configurations"
     assert (found["p"] < 0.05) == (verdict != "inconclusive")
-    assert found["p"] >= 2 / 10_000
     assert "seeds_needed" not in found  # more seeds are no more configurations
     assert decide(bench, CORRELATED) == found  # the bootstrap's seed is fixed
 

@@ -40,6 +40,14 @@ def test_what_has_no_p_is_left_as_it_is_and_counts_for_nothing() -> None:
     assert settle([]) == []
 
 
+def test_a_claim_that_its_runs_could_not_test_counts_all_the_same() -> None:
+    """Which claim that is, the data decide: a family must not become smaller by them."""
+    silent = Judged({"verdict": "inconclusive", "protocol": "a side diverged in every seed"})
+    rows = settle([judged(0.02), silent, judged(0.04), silent])
+    assert [row.get("p_holm") for row in rows] == pytest.approx([0.08, None, 0.12, None])
+    assert rows[1] == rows[3] == silent.found
+
+
 def test_families_do_not_mix() -> None:
     entries = [("a", 0.03), (None, 0.03), ("b", 0.03), ("a", 0.04), ("b", 0.001)]
     rows = settle_families([name for name, _ in entries], [judged(p) for _, p in entries])

@@ -75,9 +75,10 @@ def test_verdicts_and_printed_forms() -> None:
     assert tidy.loc["vicreg-lpp", "verdict"] == "fails"
     assert tidy.loc["barlow-twins-lda", "printed_form"] == 3.2e-3
     assert tidy["printed_form"].notna().sum() == 1
-    words = "largest principal angle 2e-08 rad; as printed at least 0.0032 rad"
-    assert shown["measured"].tolist()[4] == words
-    assert shown["measured"].tolist()[1] == "what the check compares 0.5"
+    angles = shown["largest angle (rad)"].tolist()
+    assert angles[4] == "2e-08; as printed at least 0.0032"
+    assert angles[1] == "what the check compares 0.5"  # no angle: its cell says so
+    assert shown["recovers"].tolist()[0] == "Laplacian eigenmaps (local)"
     assert shown["instances"].tolist()[:2] == ["15 of 20", "20 of 20"]
 
 

@@ -114,8 +114,11 @@ def test_the_synthetic_setting(synthetic: Table) -> None:
 def test_the_synthetic_setting_is_the_same_every_time(synthetic: Table) -> None:
     again = tables.synthetic(Inputs(None, "balestriero2022"))  # type: ignore[arg-type]
     pd.testing.assert_frame_equal(synthetic.tidy, again.tidy, check_exact=True)
-    first, *_ = figures.synthetic({"synthetic": again.tidy}).axes
-    assert len(first.lines) == 3
+    figure = figures.synthetic({"synthetic": again.tidy})
+    first, *_ = figure.axes
+    assert [len(drawn.get_xdata()) for drawn in first.lines] == [32, 32, 32, 0]  # the last names hollow marks
+    (legend,) = figure.legends
+    assert legend.get_texts()[-1].get_text() == "found by L-BFGS"
 
 
 def test_exponents_of_power_laws_and_of_what_is_none() -> None:

@@ -123,7 +123,8 @@ def test_large_weights_give_up_what_the_graph_does_not_know() -> None:
 
 def test_what_is_drawn(given: Inputs) -> None:
     table = tables.settle(given)
-    axes = figures.settle({"settle": table.tidy}).axes
+    figure = figures.settle({"settle": table.tidy})
+    axes = figure.axes
     assert [panel.get_title() for panel in axes[:3]] == ["1 label a class", "5 labels a class", "all labels"]
     assert [len(panel.containers) for panel in axes] == [4] * 3 + [5] * 3
     assert [tick.get_text() for tick in axes[-1].get_xticklabels()] == [
@@ -131,6 +132,19 @@ def test_what_is_drawn(given: Inputs) -> None:
         "shape,\n50 % wrong",
         "colour",
     ]
+    (legend,) = figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == [
+        "chance",
+        "VICReg, small: trained 1, linear 0.1/d",
+        "VICReg, high: trained 25, linear 0.9/d",
+        "VICReg, higher: not trained, linear 2/d",
+        "SimCLR",
+        "Barlow Twins",
+    ]
+    classes = len(load(given.context.layout.data("factors")).classes)
+    assert set(table.tidy["chance"]) == {100 / classes}
+    chance = [[drawn for drawn in panel.lines if drawn.get_label() == "chance"] for panel in axes]
+    assert [drawn.get_ydata()[0] for (drawn,) in chance] == [100 / classes] * 6
 
 
 def test_diverged_runs_are_told(fill: Fill, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -158,7 +172,7 @@ def test_claims_are_decided_on_the_linear_regimes_own_samples(given: Inputs) -> 
         claim = claims[name]
         found = decide(evidence, claim)
         assert (found["seeds"], found["dataset"]) == (2, samples["dataset"].iloc[0]), name
-        assert "linear networks in closed form" in found["protocol"]
+        assert "closed form, over draws of images that overlap" in found["protocol"]
         sides = [claim["measure"][side] for side in ("high", "low")]
         means = [select(samples, {"experiment": "settle_linear"} | side)["accuracy"].mean() for side in sides]
         assert found["measured"] == pytest.approx(means[0] - means[1])

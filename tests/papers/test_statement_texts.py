@@ -117,7 +117,7 @@ ENTRY: dict[str, Any] = {"source": "a", "formula": "x", "hypotheses": "b", "meas
         ({"formula": []}, "papers/garrido2023/statements.yaml, welch: formula: "),
         (
             {"printed": "y"},
-            "papers/garrido2023/statements.yaml, welch: Value error, printed and corrected belong",
+            "papers/garrido2023/statements.yaml, welch: Value error, printed, corrected and claimed belong",
         ),
         (
             {"formulae": "y"},

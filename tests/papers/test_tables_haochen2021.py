@@ -12,7 +12,9 @@ import pandas as pd
 import pytest
 
 from spectral_ssl.data.sources import load
-from spectral_ssl.papers.haochen2021 import graphs, real_graphs, tables
+from spectral_ssl.models.table import ENCODERS
+from spectral_ssl.papers.haochen2021 import figures, graphs, real_graphs, tables
+from spectral_ssl.papers.haochen2021.ablations import WORDS
 from spectral_ssl.papers.inputs import Inputs
 from spectral_ssl.stages import Context
 from spectral_ssl.stages.views import subset
@@ -198,12 +200,16 @@ def test_tables_of_accuracy_by_hand(fill: Fill) -> None:
         *(f"{name}, batch size {n}" for name in ("Spectral contrastive", "SimCLR") for n in (32, 64)),
         *(["no head"] if "none" in given.context.tier.levels.head else []),
         *("linear", "MLP, 32 hidden", "clipped to the ball", "put on the sphere"),
-        *(f"{encoder}, {name}" for encoder in ("mlp", "conv_narrow") for name in ("SGD", "AdamW")),
+        *(f"{encoder}, {name}" for encoder in ("MLP", "convolutional, narrow") for name in ("SGD", "AdamW")),
     ]
     rows = given.experiment("function_class").query("encoder == 'mlp' and optimiser == 'sgd'")
     cell = ablations.tidy.query("encoder == 'mlp' and optimiser == 'sgd'")
     assert cell["accuracy_mean"].item() == pytest.approx(rows["accuracy"].mean())
-    assert cell["setting"].item() == "mlp, SGD"
+    assert cell["setting"].item() == "MLP, SGD"
+    figure = figures.ablations({"ablations": ablations.tidy})
+    ticks = [tick.get_text().replace("\n", " ") for tick in figure.axes[3].get_xticklabels()]
+    assert ticks == ["MLP", "convolutional, narrow"]
+    assert set(WORDS["encoder"]) == set(ENCODERS)
     table2 = tables.table2(given)
     assert table2.shown["method"].tolist() == ["SimCLR", "BYOL", "MoCo v2", "SimSiam", "Spectral contrastive"]
     assert table2.shown["printed (ImageNet)"].tolist() == ["66.5", "66.5", "67.4", "68.1", "66.97"]

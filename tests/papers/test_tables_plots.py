@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 from matplotlib.axes import Axes
 
+from spectral_ssl.papers.networks import band, powers
 from spectral_ssl.plotting import APART, COLOURS, heatmap, legend, line, new_figure, scatter, ticks
 
 FRAME = pd.DataFrame({"d": [10, 100], "a_mean": [50.0, 60.0], "a_low": [45.0, 55.0], "a_high": [55.0, 65.0]})
@@ -29,6 +30,27 @@ def places(axes: Axes) -> np.ndarray:
     """Where each line's first mean is drawn, in points from the left."""
     drawn = [container.lines[0] for container in axes.containers]
     return np.array([mark.get_transform().transform(mark.get_xydata()[0])[0] for mark in drawn])
+
+
+def test_a_band_is_cut_at_what_is_possible() -> None:
+    columns = {"step": [1, 10], "log10_angle_mean": [0.0, -3.0], "log10_angle_low": [-1.0, -9.0]}
+    frame = pd.DataFrame(columns).assign(log10_angle_high=[1.0, 3.0])
+    _, (axes,) = new_figure()
+    band(axes, frame, "log10_angle", 0, "MLP", most=np.pi / 2)
+    (area,) = axes.collections
+    assert area.get_paths()[0].vertices[:, 1].max() == pytest.approx(np.pi / 2)
+    assert axes.lines[0].get_ydata().tolist() == pytest.approx([1, 1e-3])
+
+
+def test_ticks_of_a_log_axis_are_all_powers() -> None:
+    figure, (axes,) = new_figure()
+    axes.plot([1, 2], [0.2, 50])
+    axes.set(yscale="log", ylim=(0.05, 200))
+    powers(axes.yaxis)
+    figure.canvas.draw()
+    texts = [label.get_text() for label in axes.get_yticklabels()]
+    assert {"$10^{-1}$", "$10^{0}$", "$10^{2}$"} <= set(texts)
+    assert all(text.startswith("$10^{") for text in texts)
 
 
 def test_lines_stand_side_by_side_around_their_level() -> None:

@@ -186,6 +186,10 @@ def test_the_curves_of_an_entry_and_the_origin_of_a_run(tab: Any, built: Any) ->
     tab.get_by_role("button", name="Draw their training curves").click()
     assert tab.locator("#curves path.line").count() == 2
     assert tab.locator("#c-experiment option:checked").text_content() == "table1/order"
+    assert tab.url.endswith("?q=table1%2Forder#runs")
+    tab.go_back()
+    assert not tab.url.endswith("#runs")
+    assert entries(tab) == ["table1/order"]
     tab.locator(".keys a").first.click()
     run = tab.locator(".run[open]")
     run.locator("dl").first.wait_for()
@@ -211,6 +215,8 @@ def test_a_telephones_width_is_enough(tab: Any, built: Any) -> None:
     tab.evaluate("document.querySelectorAll('details').forEach(one => { one.open = true; })")
     tab.wait_for_timeout(100)
     assert tab.evaluate("document.documentElement.scrollWidth") == 360
+    right = "found => Math.max(...found.map(one => one.getBoundingClientRect().right))"
+    assert tab.eval_on_selector_all(".filters select", right) <= 344  # the page's own margin is left
 
 
 def test_headings_come_in_order_and_the_focus_is_seen(tab: Any, built: Any) -> None:

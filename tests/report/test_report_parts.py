@@ -7,14 +7,14 @@ import hashlib
 import json
 import re
 from dataclasses import replace
-from html import unescape
+from html import escape, unescape
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
 
-from spectral_ssl.papers import PAPERS
+from spectral_ssl.papers import PAPERS, speed
 from spectral_ssl.provenance import write_json, write_text
 from spectral_ssl.report import entries, products, runs
 from spectral_ssl.report.page import MEANING
@@ -151,3 +151,17 @@ def test_numbers_and_addresses(tmp_path: Path) -> None:
     (tmp_path / "a b#" / "x.csv").touch()
     assert beside(tmp_path / "a b#" / "x.csv", tmp_path / "results" / "report.html") == "../a%20b%23/x.csv"
     assert beside(tmp_path / "none", tmp_path / "report.html") == ""
+
+
+def test_an_entry_stands_beside_its_paper_and_the_engines_aims_are_counted(site: Any) -> None:
+    text = site.build()
+    for paper in PAPERS:
+        assert f">{escape(PAPERS[paper])}</small>" in text
+    count = len(speed.speed())
+    assert count > 1
+    assert f"Tiers in the ledger: smoke, and {count} aims of the engine's speed." in text
+
+
+def test_no_aims_are_no_words(site: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(speed, "speed", lambda: pd.DataFrame(columns=["paper"]))
+    assert "Tiers in the ledger: smoke. Version" in " ".join(site.build().split())

@@ -10,12 +10,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from spectral_ssl.__main__ import main
 from spectral_ssl.config import load_tier
 from spectral_ssl.papers import PAPERS
 from spectral_ssl.papers.manifest import Manifest, RunSettings, build
 from spectral_ssl.stages import plan
+from spectral_ssl.targets import Targets
 
 ROOT = Path(__file__).parents[2]
 SMOKE = str(ROOT / "config" / "smoke.yaml")
@@ -50,7 +52,7 @@ def batch_seconds(runs: Sequence[RunSettings]) -> float:
 
 
 def history(root: Path, manifest: Manifest) -> None:
-    """Every run of the tier finished, every other job timed at 3 s but without its files."""
+    """Data and every run of the tier finished, every other job timed at 3 s but without its files."""
     tier = manifest.tier
     results = root / "results" / tier.name
     for name, (train, test, side, channels) in {
@@ -58,6 +60,8 @@ def history(root: Path, manifest: Manifest) -> None:
         "factors": (256, 256, 16, 3),
     }.items():
         (results / "data" / name).mkdir(parents=True)
+        for file in Targets({"tier": "smoke"}, ROOT / "config").data(name):
+            (root / file).touch()
         meta = {"image_shape": [side, side, channels], "counts": {"train": train, "test": test}}
         (results / "data" / name / "meta.json").write_text(json.dumps(meta))
     papers = [
@@ -91,13 +95,13 @@ def test_a_finished_tier_costs_what_it_took(
     history(tmp_path, manifest)
     status, text, _ = planned(*overrides, "--cores", "1")
     runs, batches = len(manifest.runs), len(manifest.batches)
-    other = 2 + 1 + 1 + 4 * 3
+    other = 1 + 1 + 4 * 3
     left = 3.0 * other
-    total = left + sum(batch_seconds(batch.runs) for batch in manifest.batches.values())
+    total = 3.0 * 2 + left + sum(batch_seconds(batch.runs) for batch in manifest.batches.values())
     assert status == 0
     assert f"pretrain │ {batches} │ 0 │" in text
-    assert f"total │ {batches + other} │ {other} │ {total / 3600:.2g} │ {left / 3600:.2g} │" in text
-    assert f"wall time for what is left: {left:.0f} s ({left:.0f} s to {left:.0f} s) on 1 core," in text
+    assert f"total │ {batches + 2 + other} │ {other} │ {total / 3600:.2g} │ {left / 3600:.2g} │" in text
+    assert f"wall time for what is left: {left:.0f} s on 1 core," in text
     assert f"rates of training: {runs} measured runs, results/ and reference/ here" in text
     assert "estimated" not in text
     assert "note:" not in text
@@ -115,11 +119,44 @@ def test_a_damaged_history_is_skipped_with_a_note(planned: Planned, tmp_path: Pa
     assert f"note: skipped {tmp_path}/results/smoke/benchmarks/views.tsv, which is no timing" in text
 
 
+def test_a_tiers_description_is_text_and_no_markup(planned: Planned) -> None:
+    words = "[/b] :smile: [red]x"
+    for more in ((), ("--batches",)):
+        status, text, err = planned("--set", f"description='{words}'", *more)
+        assert (status, err) == (0, "")
+        assert f"tier smoke: {words} " in text
+
+
+def test_the_longest_rows_are_whole_on_a_narrow_terminal(
+    planned: Planned, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def narrow(width: int) -> tuple[list[str], str]:
+        monkeypatch.setattr(plan, "WIDTH", 110)
+        monkeypatch.setattr(plan, "_console", lambda: Console(width=width, markup=False, file=sys.stdout))
+        status, text, _ = planned("--device", "NVIDIA A100", tier=str(ROOT / "config" / "gpu.yaml"))
+        assert status == 0
+        return text.split("wall time")[0].replace("│", " ").split(), text
+
+    wide, _ = narrow(200)
+    words, text = narrow(80)
+    assert "…" not in text
+    numbers = [sorted(word for word in found if word.strip("(")[0].isdigit()) for found in (wide, words)]
+    assert numbers[0] == numbers[1]
+    assert any(word.startswith("(") for word in words)  # a spread
+
+
+def test_the_width_is_a_terminals_own_and_fixed_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "64")
+    assert plan._console().width == plan.WIDTH
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    assert plan._console().width == 64
+
+
 def test_what_has_no_history_is_told(planned: Planned) -> None:
     status, text, _ = planned("--device", "NVIDIA H200")
     assert status == 0
     assert "device of training: NVIDIA H200 (--device)" in text
-    assert "GPU-hours" in text
+    assert "GPU-h │" in text
     assert (
         "no history of conv_narrow at 8 px, float32, on cuda (NVIDIA H200), nor of any GPU: 20% (10% to 30%)"
         in text
@@ -153,8 +190,7 @@ def test_batches_are_listed_with_their_time(planned: Planned, tmp_path: Path) ->
     for batch in manifest.batches.values():
         runs, epochs = len(batch.runs), sum(run.epochs for run in batch.runs)
         assert (
-            f"{batch.id} │ {runs} │ {epochs} │ {runs} │ {shown(batch_seconds(batch.runs))} │ measured │"
-            in text
+            f"{batch.id} │ {runs} │ {epochs} │ {runs} │ {shown(batch_seconds(batch.runs))} │ measured" in text
         )
     assert text.endswith(f"{len(manifest.runs)} runs, {len(manifest.batches)} batches")
 
@@ -168,7 +204,7 @@ def test_batches_are_listed_where_nothing_was_ever_measured(
     assert status == 0
     for batch in manifest.batches.values():
         epochs = sum(run.epochs for run in batch.runs)
-        assert f"{batch.id} │ {len(batch.runs)} │ {epochs} │ 0 │ │ no history │" in text
+        assert f"{batch.id} │ {len(batch.runs)} │ {epochs} │ 0 │ │ no history" in text
     assert planned()[0] == 2
 
 

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from spectral_ssl.config import load_tier
+from spectral_ssl.errors import UserError
 from spectral_ssl.layout import FIGURE_FORMATS, TABLE_FORMATS
 from spectral_ssl.papers import PAPERS, latex, paper_statements, read
 from spectral_ssl.papers.evidence import COLUMNS, VERDICTS
@@ -200,3 +201,13 @@ def test_a_table_is_written_whole_or_not_at_all(
         write_csv(path, pd.DataFrame({"a": [2.0]}))
     assert [item.name for item in tmp_path.iterdir()] == ["table.csv"]
     assert path.read_text(encoding="utf-8") == "a\n0.333333\n"
+
+
+def test_figures_without_their_tables_say_what_to_run(tmp_path: Path) -> None:
+    context = Context(load_tier("smoke", SMALL, CONFIG), tmp_path, quiet=True)
+    with pytest.raises(UserError, match=r"figure1\.csv is not there: run `tables --paper garrido2023` first"):
+        figures.run(context, "garrido2023")
+    with pytest.raises(
+        UserError, match=r"no finished run: run `pretrain` for every batch of `plan --batches`"
+    ):
+        tables.run(context, "garrido2023")

@@ -26,6 +26,12 @@ SHARE = {"low": 0.1, "middle": 0.2, "high": 0.3}
 # Of the probe `linear`, which passes all training images through the encoder in each of them if augmented.
 LINEAR_EPOCHS = 100
 FORWARD = 1 / 3  # of a step's arithmetic
+# What tells kinds with equal encoder and image size apart, as people call it.
+SETTINGS = {
+    "method": "method", "projector": "projector", "embedding_dim": "embedding dimension", "channels": "colours",
+    "batch_size": "batch size", "precision": "precision", "augmentation": "augmentation", "engine": "engine's settings",
+    "device": "device",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -112,10 +118,11 @@ class Estimator:
         found = [row for row in self.costs.rates if row.start_seconds is not None]
         same = [row for row in found if row.kind.on == ("cpu" if self.device == "cpu" else "cuda")]
         if not found:
-            self.why["no history of a job's start: not counted"] += 1
+            self._stage_why("no history of a job's start: not counted", "pretrain")
             return Cost()
         if not same:
-            self.why["no history of a job's start on cuda: as on cpu"] += 1
+            here, there = ("cpu", "cuda") if self.device == "cpu" else ("cuda", "cpu")
+            self._stage_why(f"no history of a job's start on {here}: as on {there}", "pretrain")
         seconds = (same or found)[0].start_seconds or 0.0
         return Cost(seconds, seconds, seconds, measured=seconds if same else 0.0)
 
@@ -123,19 +130,26 @@ class Estimator:
         """A job of another stage: as measured in that tier with that work, else in proportion to the nearest's work."""
         rows = [row for row in self.costs.stages if row.stage == stage]
         if not rows:
-            self.stages_why.setdefault("no history, not counted", {})[stage] = None
+            self._stage_why("no history, not counted", stage)
             return Cost()
         row = min(rows, key=lambda row: (row.job != job, row.tier != tier))
         known = row.work > 0 and work > 0
         times = work / row.work if known else 1.0
         if known and (row.job, row.tier) == (job, tier) and math.isclose(times, 1.0):
             return Cost(row.seconds, row.seconds, row.seconds, row.bytes, row.seconds)
-        share = "in proportion to its work from" if times != 1 else "as long as at"
-        self.stages_why.setdefault(f"no history of this tier's, {share} tier {row.tier}", {})[stage] = None
+        if row.tier == tier:
+            share = "in proportion to" if times != 1 else "as long as"
+            self._stage_why(f"no history of this work, {share} other work of this tier", stage)
+        else:
+            share = "in proportion to its work from" if times != 1 else "as long as at"
+            self._stage_why(f"no history of this tier's, {share} tier {row.tier}", stage)
         least = min(other.seconds for other in self.costs.stages)  # to start a process, whatever its work
         scaled = least + (row.seconds - least) * times
         seconds = _line(rows, work) if stage == "data" and known else scaled
         return Cost(seconds, seconds, seconds, row.bytes)
+
+    def _stage_why(self, why: str, stage: str) -> None:
+        self.stages_why.setdefault(why, {})[stage] = None
 
     def _speed(self, kind: Kind, settings: Mapping[str, Any]) -> Speed:
         if kind not in self._speeds:
@@ -165,8 +179,8 @@ class Estimator:
         row = min(rows, key=lambda row: abs(math.log(counted(row).flops / flops)))
         times = counted(row).flops / flops
         what = f"no history of {kind.network}"
-        if row.kind.network == kind.network:
-            what += ", with this method, head, batch, augmentation and engine"
+        if (row.kind.encoder, row.kind.side) == (kind.encoder, kind.side):
+            what += f" with this {_differences(row.kind, kind)}"
         why = f"{what}: scaled by multiplications and additions from the nearest, {row.kind.network}"
         return Speed(row.views_per_second * times, row.low * times, row.high * times, row, why)
 
@@ -248,6 +262,12 @@ def _distance(a: Kind, b: Kind) -> tuple[Any, ...]:
         a.method != b.method,
         a.engine != b.engine,
     )
+
+
+def _differences(a: Kind, b: Kind) -> str:
+    """The words for the settings in which two kinds differ, e.g. "projector and batch size"."""
+    *most, last = (words for name, words in SETTINGS.items() if getattr(a, name) != getattr(b, name))
+    return f"{', '.join(most)} and {last}" if most else last
 
 
 def _line(rows: Iterable[StageCost], work: float) -> float:

@@ -15,6 +15,7 @@ from typing import Any
 
 from spectral_ssl.costs.records import Costs, Kind, Rate, StageCost, probes_text
 from spectral_ssl.layout import Layout
+from spectral_ssl.papers.manifest import RunSettings
 
 Fit = tuple[float | None, float | None]  # seconds a job takes to start and a run to be probed
 Machine = tuple[str, int]  # processor and cores
@@ -135,10 +136,12 @@ def _finished(folder: str, shapes: Mapping[str, tuple[int, int, int, int]]) -> F
         return None
     with open(f"{folder}/provenance.json", encoding="utf-8") as file:
         told = json.load(file)
-    settings, engine, command = told["settings"], told.get("engine") or {}, told.get("command", [])
     seconds = float(told["training_seconds"])
     if not (math.isfinite(seconds) and seconds > 0):
         raise ValueError(f"training_seconds is {seconds}")
+    # Validated, so that a setting that an earlier version had not has its default.
+    settings = RunSettings.model_validate(told["settings"]).model_dump(mode="json")
+    engine, command = told.get("engine") or {}, told.get("command", [])
     train, test, side, channels = shapes[settings["dataset"]]
     batch_size = int(settings["batch_size"])
     return Finished(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Job:
-    """One command of the workflow. `needs` are other jobs' ids; `finished`: all its files are there."""
+    """One command of the workflow. `needs` are other jobs' ids; `finished`: all its files are there, and so are those
+    of all that it needs.
+    """
 
     id: str
     stage: str
@@ -45,8 +47,12 @@ class Planned(Targets):
 
 def jobs(context: Context, estimator: Estimator, cores: int) -> list[Job]:
     """Every job of the tier in the workflow's order, predicted for a machine with that many cores."""
-    targets = Planned(context)
-    return list(_jobs(targets, estimator, cores))
+    listed: dict[str, Job] = {}
+    for job in _jobs(Planned(context), estimator, cores):
+        # Files that are older than what they are made of are made again; the report's page is shared by tiers.
+        finished = job.finished and all(listed[need].finished for need in job.needs)
+        listed[job.id] = replace(job, finished=finished)
+    return list(listed.values())
 
 
 def _jobs(targets: Planned, estimator: Estimator, cores: int) -> Iterator[Job]:
@@ -99,7 +105,7 @@ def _training(targets: Planned, estimator: Estimator, batch: Batch, found: Shape
         name = batch.runs[0].dataset
         estimator.why[
             f"{name}: how many images it has is known after the stage data: training not counted"
-        ] += 1
+        ] += len(batch.runs)
         cost = Cost()
     else:
         fitted, engine = labelled(tier.datasets[batch.runs[0].dataset], found), tier.engine.model_dump()
@@ -118,10 +124,7 @@ def _training(targets: Planned, estimator: Estimator, batch: Batch, found: Shape
 
 
 def _with_bytes(job: Job, size: float) -> Job:
-    cost = job.cost
-    return Job(
-        job.id, job.stage, Cost(cost.seconds, cost.low, cost.high, size, cost.measured), finished=job.finished
-    )
+    return replace(job, cost=replace(job.cost, bytes=size))
 
 
 def _network_steps(targets: Planned, name: str) -> float:

@@ -154,20 +154,28 @@ def read_table(path: Path) -> Costs:
     if not path.is_file():
         return Costs()
     costs = Costs()
-    with path.open(encoding="utf-8", newline="") as file:
-        for number, row in enumerate(csv.DictReader(file), 2):
-            try:
-                if row["stage"] == "pretrain":
-                    kind = Kind(**_values(Kind, row, _KIND))
-                    costs.rates.append(Rate(kind, **_values(Rate, row, _RATE)))
-                else:
-                    costs.stages.append(StageCost(**_values(StageCost, row, _STAGE)))
-            except (KeyError, TypeError, ValueError) as error:
-                raise UserError(
-                    f"{path}: line {number} is no measured cost ({type(error).__name__}: {error}); "
-                    "make it again with benchmarks/costs.py"
-                ) from None
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            rows = list(csv.DictReader(file))
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise _damaged(path, f"cannot be read as CSV ({error})") from None
+    if not rows:
+        raise _damaged(path, "has no row")
+    for number, row in enumerate(rows, 2):
+        try:
+            if row["stage"] == "pretrain":
+                kind = Kind(**_values(Kind, row, _KIND))
+                costs.rates.append(Rate(kind, **_values(Rate, row, _RATE)))
+            else:
+                costs.stages.append(StageCost(**_values(StageCost, row, _STAGE)))
+        except (KeyError, TypeError, ValueError) as error:
+            why = f"line {number} is no measured cost ({type(error).__name__}: {error})"
+            raise _damaged(path, why) from None
     return costs
+
+
+def _damaged(path: Path, why: str) -> UserError:
+    return UserError(f"{path}: {why}; make it again with benchmarks/costs.py")
 
 
 def _text(value: Any) -> Any:

@@ -31,6 +31,7 @@ from spectral_ssl.stats import Interval, mean_interval
 
 FEWEST_CONFIGURATIONS = 10  # a bootstrap of fewer draws the same few samples again and again
 RESAMPLES = 9999
+FRACTIONS = ("online", "offline", "lbfgs", "knn", "linear_last", "linear_best", "validation")
 
 
 def decide(evidence: Evidence, claim: Mapping[str, Any]) -> dict[str, Any]:
@@ -101,15 +102,26 @@ def _measured_on(evidence: Evidence, claim: Mapping[str, Any], rows: pd.DataFram
     else:  # a table's own sample
         dataset, source = first["dataset"], first["source"]
     names = measure.get("column") or " and ".join(measure["columns"])
+    unit = " (percentage points)" if names.endswith("accuracy") or names.startswith("few") else ""
+    if names == "accuracy":
+        names = f"accuracy of the probe {evidence.context.tier.probes.metric}"
     text = f"analogue: {dataset}, {source}, {names}"
-    return {"protocol": f"{text}; high - low" if claim["kind"] in PAIRED else text, "dataset": dataset}
+    if claim["kind"] in PAIRED:
+        text += f"{unit}; {_side(measure['high'])} minus {_side(measure['low'])}"
+    return {"protocol": text, "dataset": dataset}
+
+
+def _side(where: Mapping[str, Any]) -> str:
+    """The cells of a side in words."""
+    bare = ("experiment", "method", "setting", "network")
+    return " ".join(str(value) if name in bare else f"{name} {value}" for name, value in where.items())
 
 
 def _values(rows: pd.DataFrame, measure: Mapping[str, Any]) -> pd.Series[float]:
     """One value a seed: the mean over the cells left, or the best; a seed with a diverged cell is left out."""
     column = measure["column"]
     whole = rows.groupby("seed").filter(lambda cells: bool((cells["status"] == "finished").all()))
-    scale = 100 if column.startswith("few") else 1  # accuracies are judged in percent
+    scale = 100 if column.startswith("few") or column in FRACTIONS else 1  # accuracies are judged in percent
     values = scale * whole.groupby("seed")[column].agg("max" if measure.get("over") == "best" else "mean")
     return values.dropna().sort_index()
 

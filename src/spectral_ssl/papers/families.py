@@ -1,13 +1,13 @@
 """Verdicts of claims that belong together, corrected by Holm's procedure.
 
 A family is the claims that are read together: by default those of one figure, table or topic of one paper, at one
-tier. Every claim of it that has a p-value at this tier takes part, with the smaller p of its two answers
-(hypotheses.py), and is decided if Holm's adjusted p is below 5 %. Then the chance that any claim of the family gets a
-wrong answer is at most 5 %. Holm (1979) proves that for true nulls (orders and differences where the mean is 0),
-however the claims depend on one another; Shaffer (1980, "Control of directional errors with stagewise multiple test
-procedures") for wrong directions too, where claims are independent. Claims that share runs are not, and claims of
-several kinds are not Shaffer's case: for these the tests of this module simulate it, from no effect to large ones.
-Nothing is corrected over families, papers or tiers, and intervals are not corrected.
+tier. Every claim of it that this tier runs takes part, with the smaller p of its two answers (hypotheses.py), or 1
+where its runs allow no test, and is decided if Holm's adjusted p is below 5 %. Then the chance that any claim of the
+family gets a wrong answer is at most 5 %. Holm (1979) proves that for true nulls (orders and differences where the
+mean is 0), however the claims depend on one another; Shaffer (1980, "Control of directional errors with stagewise
+multiple test procedures") for wrong directions too, where claims are independent. Claims that share runs are not, and
+claims of several kinds are not Shaffer's case: for these the tests of this module simulate it, from no effect to
+large ones. Nothing is corrected over families, papers or tiers, and intervals are not corrected.
 """
 
 from __future__ import annotations
@@ -36,10 +36,13 @@ class Judged:
 
 def settle(judged: Sequence[Judged]) -> list[dict[str, Any]]:
     """The ledger columns of the claims of one family, in the order given: p, p_holm, verdict, seeds_needed."""
-    tested = [one for one in judged if one.decision is not None]
-    adjusted = iter(holm([one.decision.p for one in tested if one.decision]))
+    tested = [one.decision.p for one in judged if one.decision is not None]
+    # A claim that the runs could not test counts all the same: which one that is, the runs themselves decide.
+    silent = [one for one in judged if one.decision is None and one.found.get("verdict") == "inconclusive"]
+    adjusted = iter(holm([*tested, *[1.0] * len(silent)]))
+    claims = len(tested) + len(silent)
     return [
-        dict(one.found) if one.decision is None else _settled(one, one.decision, next(adjusted), len(tested))
+        dict(one.found) if one.decision is None else _settled(one, one.decision, next(adjusted), claims)
         for one in judged
     ]
 

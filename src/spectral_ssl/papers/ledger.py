@@ -21,12 +21,13 @@ from typing import Any
 
 import pandas as pd
 
-from spectral_ssl.papers import claims, printed, read
+from spectral_ssl.papers import claims, method_label, printed, read
 from spectral_ssl.papers.decide import judge
 from spectral_ssl.papers.evidence import COLUMNS, NOT_RUN, VERDICTS, Evidence
 from spectral_ssl.papers.families import Judged, settle_families
 from spectral_ssl.papers.rules import COMPOSITE, RULES, check_claims, family
 from spectral_ssl.papers.sources import Source, of_parts
+from spectral_ssl.papers.statements import statement_texts
 
 WORST_FIRST = ("differs", "inconclusive", NOT_RUN, "underspecified", "holds")
 CORRESPONDENCES = "correspondences"  # the table of the map's arrows
@@ -144,20 +145,24 @@ def _arrows(evidence: Evidence) -> Iterator[_Draft]:
     if not arrows:
         return
     for name, arrow in arrows["rows"].items():
-        words = f"{arrow['method']} recovers {arrow['recovers']} ({arrow['when']})"
+        words = f"{method_label(arrow['method'])} recovers {arrow['recovers']} ({arrow['when']})"
         source = Source(CORRESPONDENCES, arrows.get("figure"), _statements_of(evidence, arrow["checks"]))
         judged = Judged(_from_checks(evidence, arrow["checks"]), source=source)
-        rule = "the checks named in published.yaml"
+        rule = f"the worst of the checks {', '.join(arrow['checks'])}"
         yield _Draft(f"figure1/{name}", "statement", arrows["location"], words, rule, judged)
 
 
 def _statements(evidence: Evidence) -> Iterator[_Draft]:
+    texts = statement_texts(evidence.paper)
     for name, check in evidence.theorems.items():
         rule = f"|measured - {check['expected']:g}| <= {check['tolerance']:g}, and the negative control fails"
-        judged = Judged(
-            _from_checks(evidence, [name]), source=Source(statements=_statements_of(evidence, [name]))
-        )
-        yield _Draft(f"statement/{name}", "statement", name, check["text"]["title"], rule, judged)
+        words = check["text"]["title"]
+        if check["verdict"] == "differs":
+            words = texts[name].claimed or words
+            rule += "; `measured` is of the corrected form, the printed one is beyond the tolerance"
+        source = Source(statements=_statements_of(evidence, [name]))
+        judged = Judged(_from_checks(evidence, [name]), source=source)
+        yield _Draft(f"statement/{name}", "statement", name, words, rule, judged)
 
 
 def _statements_of(evidence: Evidence, names: Sequence[str]) -> tuple[str, ...]:

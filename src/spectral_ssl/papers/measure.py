@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from spectral_ssl.errors import UserError
 from spectral_ssl.papers import method_label
 from spectral_ssl.papers.manifest import Cell
 from spectral_ssl.provenance import read_json
@@ -21,9 +22,9 @@ def measurements(context: Context, paper: str) -> pd.DataFrame:
     """A row a cell of the paper's experiments: its factors, its run, the run's status and probe values.
 
     `accuracy` is the tier's metric in percent; the other probe columns are as probe.json has them (fractions).
-    `offline` is the same accuracy as a fraction, unless that is the online probe's: then it is the linear classifier's,
-    trained to its last epoch or to convergence. `validation_accuracy`, in percent, is of the images that
-    hyperparameters are chosen on. `separation_gain` is what training adds to the separation of views. A diverged run
+    `offline` is the linear classifier's on all labels, trained to its last epoch or to convergence, as a fraction, and
+    `offline_accuracy` in percent. `validation_accuracy`, in percent, is of the images that hyperparameters are chosen
+    on. `separation_gain` is what training adds to the separation of views. A diverged run
     has its status and no values.
     """
     cells = context.manifest.paper_cells(paper)
@@ -38,13 +39,18 @@ def measurements(context: Context, paper: str) -> pd.DataFrame:
         frame["separation_gain"] = frame["separation_after"] - frame["separation_before"]
     if "validation" in frame:
         frame["validation_accuracy"] = 100 * frame["validation"]
-    if offline := next((name for name in (metric, *OFFLINE) if name in frame and name != "online"), None):
+    if offline := next((name for name in OFFLINE if name in frame), None):
         frame["offline"] = frame[offline]
+        frame["offline_accuracy"] = 100 * frame[offline]
     return frame
 
 
 def _row(context: Context, cell: Cell, varied: Sequence[str]) -> dict[str, Any]:
     folder = context.layout.runs / cell.run
+    if not (folder / "status.json").is_file():
+        raise UserError(
+            f"{folder} holds no finished run: run `pretrain` for every batch of `plan --batches` first"
+        )
     return {
         "experiment": cell.experiment,
         "method": cell.method,

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullLocator
 
 from spectral_ssl.papers import paper_networks
 from spectral_ssl.papers.inputs import Inputs, Table
@@ -94,12 +98,16 @@ def networks_figure(tables: dict[str, pd.DataFrame]) -> Figure:
     for row, (span, words) in enumerate(SPANS.items()):
         # By the means: an interval of few seeds may stretch over a dozen decades.
         means = 10 ** steps[f"log10_{span}_mean"]
+        most = math.pi / 2 if span == "angle" else 10 * float(means.max())
         for column, loss in enumerate(losses):
             panel = axes[row * len(losses) + column]
             part = steps[steps["loss"] == loss]
             for index, network in enumerate(NAMES):
-                band(panel, part[part["network"] == network], f"log10_{span}", index, NAMES[network])
-            panel.set(xscale="log", yscale="log", ylim=(means.min() / 30, means.max() * 30))
+                one = part[part["network"] == network]
+                band(panel, one, f"log10_{span}", index, NAMES[network], most=most)
+            panel.set(xscale="log", yscale="log", ylim=(means.min() / 30, most * 2))
+            powers(panel.yaxis)
+            panel.xaxis.set_major_formatter("{x:g}")
             panel.set_title(LOSSES[loss] if row == 0 and not single else "")
             panel.set_xlabel("step" if row or single else "")
             panel.set_ylabel(words if column == 0 else "")
@@ -107,13 +115,23 @@ def networks_figure(tables: dict[str, pd.DataFrame]) -> Figure:
     return figure
 
 
-def band(axes: Axes, frame: pd.DataFrame, column: str, index: int, label: str) -> None:
-    """10 to the means of a logarithm against steps, and the band of their interval; nothing of an empty frame."""
+def powers(axis: Axis) -> None:
+    """Every tick of a log axis as a power of ten, 1 among them."""
+    axis.set_major_formatter(lambda value, _: f"$10^{{{math.log10(value):.0f}}}$")
+    axis.set_minor_locator(NullLocator())
+
+
+def band(
+    axes: Axes, frame: pd.DataFrame, column: str, index: int, label: str, *, most: float = math.inf
+) -> None:
+    """10 to the means of a logarithm against steps, and the band of their interval, cut at the most that is possible;
+    nothing of an empty frame.
+    """
     if frame.empty:
         return
     mean, low, high = (10 ** frame[f"{column}_{part}"].to_numpy(float) for part in ("mean", "low", "high"))
     axes.plot(frame["step"], mean, color=COLOURS[index], linestyle=DASHES[index], lw=1.4, label=label)
-    axes.fill_between(frame["step"], low, high, color=COLOURS[index], alpha=0.15, linewidth=0)
+    axes.fill_between(frame["step"], low, high.clip(max=most), color=COLOURS[index], alpha=0.15, linewidth=0)
 
 
 def empty() -> Figure:

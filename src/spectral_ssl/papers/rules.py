@@ -29,8 +29,8 @@ RULES = {
     f"holds; 95 % interval; {CORRECTED}",
     "range": "mean over seeds: one-sided t tests at 2.5 % within both bounds hold, one beyond a bound differs; "
     f"95 % interval; {CORRECTED}",
-    "correlation": "Pearson's correlation over runs, bootstrap of configurations with all their seeds: above the "
-    f"bound holds, below it differs; 95 % interval; {CORRECTED}",
+    "correlation": "Pearson's correlation over runs, t test of Fisher's z by a jackknife over configurations with all "
+    f"their seeds: above the bound holds, below it differs; 95 % bootstrap interval; {CORRECTED}",
     "underspecified": "none: the paper does not say enough",
 }
 PAIRED = ("order", "same", "noninferior", "different")

@@ -38,7 +38,8 @@ Several = Annotated[
 class Statement(BaseModel):
     """A statement of a paper: where it stands, its formulas (LaTeX), hypotheses and what is measured (texts).
 
-    title: None where the check's own does. printed, corrected: LaTeX, both or neither.
+    title: None where the check's own does. printed, corrected: LaTeX, and `claimed`, what is printed in words: all of
+    them or none.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -50,11 +51,12 @@ class Statement(BaseModel):
     title: Words | None = None
     printed: Words | None = None
     corrected: Words | None = None
+    claimed: Words | None = None
 
     @model_validator(mode="after")
-    def _both_or_neither(self) -> Statement:
-        if (self.printed is None) != (self.corrected is None):
-            raise ValueError("printed and corrected belong together")
+    def _all_or_none(self) -> Statement:
+        if len({value is None for value in (self.printed, self.corrected, self.claimed)}) > 1:
+            raise ValueError("printed, corrected and claimed belong together")
         return self
 
 

@@ -13,7 +13,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from spectral_ssl import __version__
-from spectral_ssl.papers import PAPERS
+from spectral_ssl.papers import PAPERS, speed
 from spectral_ssl.papers.evidence import VERDICTS
 from spectral_ssl.report import entries, products, runs, theorems
 from spectral_ssl.report.words import number
@@ -89,6 +89,7 @@ def _values(
         "summary": entries.summary(ledger, context.tier.name),
         "shown_first": entries.SHOWN_FIRST,
         "ledger": shown,
+        "aims": sum(row["paper"] == speed.NAME for row in shown),
         "first": entries.FIRST,
         "detail": {"columns": [*entries.DETAIL, "id", "command"], "links": links, "meaning": MEANING},
         "statements": statements,

@@ -8,6 +8,7 @@ from typing import Any
 
 from spectral_ssl.layout import FIGURE_FORMATS, TABLE_FORMATS
 from spectral_ssl.papers import PAPERS
+from spectral_ssl.report.inputs import text
 from spectral_ssl.report.words import anchor, beside, picture
 from spectral_ssl.stages import Context
 from spectral_ssl.targets import products
@@ -39,7 +40,7 @@ def section(context: Context, paper: str, page: Path) -> dict[str, Any]:
             }
             for name, words in products(paper, "figures").items()
         ],
-        "notebook": _text(stem.with_suffix(".html")),
+        "notebook": text(stem.with_suffix(".html")),
         "notebook_files": _files(stem.parent, stem.name, ("html", "ipynb"), page),
     }
 
@@ -60,7 +61,7 @@ def sheets(context: Context) -> list[dict[str, str]]:
 
 def cells(path: Path) -> list[list[str]]:
     """The cells of a Markdown table, header first; nothing where there is no file or no table in it."""
-    lines = [line for line in (_text(path) or "").splitlines() if line.startswith("|")]
+    lines = [line for line in text(path).splitlines() if line.startswith("|")]
     rows = [[cell.strip().replace("\\|", "|") for cell in CELL.split(line.rstrip())[1:-1]] for line in lines]
     return [*rows[:1], *rows[2:]]
 
@@ -82,7 +83,3 @@ def _named(kind: str, paper: str, name: str, words: dict[str, str], context: Con
 
 def _files(folder: Path, name: str, endings: tuple[str, ...], page: Path) -> list[list[str]]:
     return [[ending, at] for ending in endings if (at := beside(folder / f"{name}.{ending}", page))]
-
-
-def _text(path: Path) -> str:
-    return path.read_text(encoding="utf-8") if path.is_file() else ""

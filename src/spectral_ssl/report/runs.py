@@ -12,6 +12,7 @@ import pandas as pd
 
 from spectral_ssl.papers import PAPERS, method_label
 from spectral_ssl.provenance import read_json
+from spectral_ssl.report.inputs import table as read_table
 from spectral_ssl.report.words import anchor, beside
 from spectral_ssl.stages import Context
 
@@ -59,7 +60,7 @@ def _names(context: Context) -> list[str]:
 def _history(path: Path) -> pd.DataFrame:
     if not path.is_file() or not path.stat().st_size:
         return pd.DataFrame()
-    return pd.read_csv(path).select_dtypes("number")
+    return read_table(path).select_dtypes("number")
 
 
 def _kept(tables: list[pd.DataFrame]) -> int:

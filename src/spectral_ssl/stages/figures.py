@@ -8,6 +8,7 @@ from importlib import import_module
 import pandas as pd
 from matplotlib.figure import Figure
 
+from spectral_ssl.errors import UserError
 from spectral_ssl.papers.manifest import check_papers
 from spectral_ssl.plotting import save, titled
 from spectral_ssl.stages import Context
@@ -24,10 +25,10 @@ def run(context: Context, paper: str) -> int:
 def drawn(context: Context, paper: str) -> Iterator[tuple[str, Figure]]:
     """A paper's figures by name, each with its title, the tier and the data that it is about."""
     module = import_module(f"spectral_ssl.papers.{check_papers(paper)}.figures")
-    tables = {
-        name: pd.read_csv(context.layout.tables(paper) / f"{name}.csv", keep_default_na=True)
-        for name in products(paper, "tables")
-    }
+    files = {name: context.layout.tables(paper) / f"{name}.csv" for name in products(paper, "tables")}
+    if absent := [file for file in files.values() if not file.is_file()]:
+        raise UserError(f"{absent[0]} is not there: run `tables --paper {paper}` first")
+    tables = {name: pd.read_csv(file, keep_default_na=True) for name, file in files.items()}
     for name, words in products(paper, "figures").items():
         figure = getattr(module, name)(tables)
         titled(

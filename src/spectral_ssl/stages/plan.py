@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import math
 import os
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from rich.box import MINIMAL_HEAVY_HEAD
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from spectral_ssl.costs.estimate import Cost, Estimator
 from spectral_ssl.costs.histories import read_results
@@ -19,7 +22,7 @@ from spectral_ssl.stages import Context
 
 GPUS = Path("/proc/driver/nvidia/gpus")
 NAMED_GPU = "NVIDIA A100"  # whose peak counts where no GPU is found and none was measured
-WIDTH = 110
+WIDTH = 110  # of what is no terminal
 
 
 def run(context: Context, batches: bool = False, device: str | None = None, cores: int | None = None) -> int:
@@ -34,19 +37,36 @@ def run(context: Context, batches: bool = False, device: str | None = None, core
     here, committed = read_results(context.root), read_table(COMMITTED)
     costs = Costs(here.rates + committed.rates, here.stages + committed.stages, here.notes)
     if batches and not costs.rates:
-        _show_batches(context, [], Console(width=WIDTH, highlight=False, soft_wrap=True))
+        _show_batches(context, [], _console())
         return _told(context)
     name, chosen = _device(device, costs.rates, context.tier.training.precision)
     threads, processes = min(context.tier.jobs.threads, cores), context.tier.engine.processes
     estimator = Estimator(costs, name, threads, processes)
     planned = jobs(context, estimator, cores)
-    console = Console(width=WIDTH, highlight=False, soft_wrap=True)
+    console = _console()
     if batches:
         _show_batches(context, planned, console)
     else:
         _show_stages(context, planned, console)
         _show_basis(planned, estimator, cores, f"{name} ({chosen})", console)
     return _told(context)
+
+
+def _console() -> Console:
+    """Text as it is, no marks read in it; lines end where a terminal does, and elsewhere are whole."""
+    terminal = sys.stdout.isatty()
+    return Console(
+        width=None if terminal else WIDTH, markup=False, emoji=False, highlight=False, soft_wrap=not terminal
+    )
+
+
+def _table(context: Context, console: Console) -> Table:
+    """An empty table under the tier's name, close together where there is little room."""
+    title = Text(f"tier {context.tier.name}: {context.tier.description}", style="table.title")
+    return Table(
+        title=title, box=MINIMAL_HEAVY_HEAD, show_edge=False, pad_edge=False,
+        collapse_padding=console.width < WIDTH,
+    )  # fmt: skip
 
 
 def _told(context: Context) -> int:
@@ -85,12 +105,12 @@ def _gpu() -> str | None:
 
 def _show_stages(context: Context, planned: Sequence[Job], console: Console) -> None:
     """A row a stage. What is left has columns of its own where something is finished, GPUs where some are used."""
-    tier = context.tier
     begun, gpus = any(job.finished for job in planned), any(job.gpus for job in planned)
-    table = Table(title=f"tier {tier.name}: {tier.description}")
-    table.add_column("stage")
-    for name in ("jobs", "core-hours", *(["GPU-hours"] if gpus else []), "disk"):
-        table.add_column(name, justify="right", no_wrap=True)
+    table = _table(context, console)
+    table.add_column("stage", no_wrap=True)
+    for name in ("jobs", "core-h", *(["GPU-h"] if gpus else []), "disk"):
+        # A spread may stand below its number.
+        table.add_column(name, justify="right", overflow="fold", no_wrap=not name.endswith("-h"))
         if begun and name != "disk":
             table.add_column("left", justify="right", no_wrap=True)
     table.add_column("basis")
@@ -98,7 +118,7 @@ def _show_stages(context: Context, planned: Sequence[Job], console: Console) -> 
         table.add_row(stage, *_row([job for job in planned if job.stage == stage], begun, gpus))
     table.add_section()
     table.add_row("total", *_row(planned, begun, gpus))
-    console.print(table)
+    console.print(table, soft_wrap=False)
 
 
 def _row(planned: Sequence[Job], begun: bool, gpus: bool) -> list[str]:
@@ -163,15 +183,14 @@ def _show_basis(
     )
     on = _count(cores, "core") + (f" and {_count(gpus, 'GPU')}" if gpus else "")
     finished = " for what is left" if any(job.finished for job in planned) else ""
-    console.print(
-        f"wall time{finished}: {middle} ({low} to {high}) on {on}, jobs in order; --cores N changes that"
-    )
+    spread = f" ({low} to {high})" if low != high else ""
+    console.print(f"wall time{finished}: {middle}{spread} on {on}, jobs in order; --cores N changes that")
     console.print(f"device of training: {device}")
     for machine, rows in estimator.used.items():
         where = f"benchmarks/results/costs.csv: {machine}" if machine else "results/ and reference/ here"
         console.print(f"rates of training: {sum(row.runs for row in rows)} measured runs, {where}")
     for why, times in estimator.why.items():
-        console.print(f"estimated ({times}): {why}")
+        console.print(f"estimated ({_count(times, 'run')}): {why}")
     for why, stages in estimator.stages_why.items():
         console.print(f"estimated ({', '.join(stages)}): {why}")
     for note in estimator.costs.notes:
@@ -179,10 +198,10 @@ def _show_basis(
 
 
 def _show_batches(context: Context, planned: Sequence[Job], console: Console) -> None:
-    table = Table(
-        "batch", "runs", "epochs", "finished", "predicted", "basis",
-        title=f"tier {context.tier.name}: {context.tier.description}",
-    )  # fmt: skip
+    table = _table(context, console)
+    table.add_column("batch", no_wrap=True)  # to be copied
+    for name in ("runs", "epochs", "finished", "time", "basis"):
+        table.add_column(name)
     costs: dict[str, Cost] = {job.id: job.cost for job in planned}
     for batch in context.manifest.batches.values():
         finished = sum((context.layout.runs / run.id / "status.json").is_file() for run in batch.runs)
@@ -195,4 +214,4 @@ def _show_batches(context: Context, planned: Sequence[Job], console: Console) ->
             _duration(cost.seconds) if cost else "",
             _basis([cost] if cost else []),
         )
-    console.print(table)
+    console.print(table, soft_wrap=False)

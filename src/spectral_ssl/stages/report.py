@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pandas as pd
 
+from spectral_ssl.errors import UserError
 from spectral_ssl.layout import Layout
 from spectral_ssl.papers import PAPERS, speed
 from spectral_ssl.papers.evidence import COLUMNS
 from spectral_ssl.papers.statements import check_texts
 from spectral_ssl.provenance import write_text
 from spectral_ssl.report.entries import Source
+from spectral_ssl.report.inputs import table
 from spectral_ssl.report.page import render
 from spectral_ssl.report.theorems import checks
 from spectral_ssl.stages import Context
@@ -20,9 +24,15 @@ from spectral_ssl.theorems.check import COLUMNS as THEOREM_COLUMNS
 def run(context: Context) -> int:
     """Write results/ledger.csv, results/theorems.csv and results/report.html (self-contained, no network).
 
-    UserError, before anything is written, where a statement has no text.
+    UserError, before anything is written, where a statement has no text or a paper no ledger at this tier.
     """
     check_texts()
+    missing = [paper for paper in PAPERS if not _file(context.layout, paper).is_file()]
+    if missing:
+        raise UserError(
+            f"{context.layout.results}: found no ledger of {', '.join(missing)}, expected one of every paper; "
+            "run the stage tables for each first"
+        )
     results = context.root / "results"
     sources = [Source(_label(layout), layout, layout == context.layout) for layout in present(context)]
     ledger = merged(sources)
@@ -43,7 +53,7 @@ def present(context: Context) -> list[Layout]:
     for base in ("results", "reference"):
         for folder in sorted((context.root / base).glob("*/tables")):
             layout = Layout(folder.parent.name, context.root, base)
-            if all((layout.tables(paper) / "ledger.csv").is_file() for paper in PAPERS):
+            if all(_file(layout, paper).is_file() for paper in PAPERS):
                 found.append(layout)
     return sorted(found, key=lambda layout: layout != context.layout)
 
@@ -61,7 +71,10 @@ def _label(layout: Layout) -> str:
     return layout.tier if layout.base == "results" else f"{layout.tier} ({layout.base})"
 
 
+def _file(layout: Layout, paper: str) -> Path:
+    return layout.tables(paper) / "ledger.csv"
+
+
 def _ledger(source: Source) -> pd.DataFrame:
-    files = [source.layout.tables(paper) / "ledger.csv" for paper in PAPERS]
-    parts = [pd.read_csv(file, dtype=str, keep_default_na=False) for file in files]
+    parts = [table(_file(source.layout, paper), dtype=str, keep_default_na=False) for paper in PAPERS]
     return pd.concat(parts, ignore_index=True).assign(tier=source.label)

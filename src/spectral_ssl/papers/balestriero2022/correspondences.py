@@ -76,13 +76,21 @@ def correspondences(inputs: Inputs) -> Table:
     """
     arrows = read("balestriero2022/published.yaml")["correspondences"]["rows"]
     tidy = pd.DataFrame([_row(inputs, name, arrows[name]) for name in TARGETS])
-    shown = tidy.assign(
-        measured=[_text(row) for row in tidy.to_dict("records")],
-        instances=[f"{row.compared} of {row.instances}" for row in tidy.itertuples()],
+    shown = pd.DataFrame(
+        [
+            {
+                "method": row["label"],
+                "recovers": f"{row['recovers']} ({row['scope']})",
+                "when": row["when"],
+                "check": row["check"],
+                "largest angle (rad)": _text(row),
+                "instances": f"{row['compared']} of {row['instances']}",
+                "verdict": row["verdict"],
+            }
+            for row in tidy.to_dict("records")
+        ]
     )
-    names = ["label", "family", "recovers", "scope", "when", "check", "measured", "instances"]
-    shown = shown[[*names, "verdict", "control"]]
-    return Table(tidy, shown.rename(columns={"label": "method"}))
+    return Table(tidy, shown)
 
 
 def _row(inputs: Inputs, name: str, arrow: Mapping[str, Any]) -> dict[str, Any]:
@@ -111,7 +119,8 @@ def _row(inputs: Inputs, name: str, arrow: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _text(row: Mapping[Any, Any]) -> str:
-    unit = "" if row["unit"] == PURE else f" {row['unit']}"
+    """An angle's number alone, as the heading names it; another quantity with its name."""
     printed = row["printed_form"]
-    wrong = f"; as printed at least {printed:.2g}{unit}" if printed == printed else ""
-    return f"{row['quantity']} {row['value']:.2g}{unit}{wrong}"
+    wrong = f"; as printed at least {printed:.2g}" if printed == printed else ""
+    named = "" if row["quantity"] == ANGLE else f"{row['quantity']} "
+    return f"{named}{row['value']:.2g}{wrong}"

@@ -7,6 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from spectral_ssl.papers.networks import powers
 from spectral_ssl.plotting import COLOURS, DASHES, MARKERS, legend, line, new_figure, ticks
 
 REGIMES = {"trained": "trained encoders", "linear": "linear networks, closed form"}
@@ -75,6 +76,11 @@ def synthetic(tables: Tables) -> Figure:
     axes[0].set_yscale("log")
     axes[2].set_ylim(0, 1)
     axes[3].set(yscale="log", xscale="log")
+    axes[3].xaxis.set_major_formatter("{x:g}")
+    powers(axes[3].yaxis)
+    axes[0].plot(
+        [], [], linestyle="none", marker="o", color="0.3", markerfacecolor="none", label="found by L-BFGS"
+    )
     legend(axes[0], below=True)
     return figure
 
@@ -85,6 +91,7 @@ def settle(tables: Tables) -> Figure:
     figure, axes = new_figure(2, 3, height=2.5, sharex=True, sharey=True)
     shared = list(dict.fromkeys(frame["pairs"]))
     settings = list(dict.fromkeys(frame["setting"][frame["what"] == "accuracy"]))
+    names = {setting: _weighted(frame, setting) for setting in settings}
     panels = [(regime, labels) for regime in REGIMES for labels in LABELS]
     for place, (panel, (regime, labels)) in enumerate(zip(axes, panels, strict=True)):
         part = frame[(frame["what"] == "accuracy") & (frame["regime"] == regime)]
@@ -92,7 +99,11 @@ def settle(tables: Tables) -> Figure:
         for setting, group in part.groupby("setting", sort=False):
             group = group.assign(place=[shared.index(pairs) for pairs in group["pairs"]])
             index = settings.index(str(setting))
-            line(panel, group, "place", "accuracy", index, str(setting), among=len(settings))
+            line(panel, group, "place", "accuracy", index, names[str(setting)], among=len(settings))
+        if len(part):
+            panel.axhline(
+                part["chance"].iloc[0], color="black", linestyle=DASHES[3], linewidth=1, label="chance"
+            )
         panel.set_xticks(range(len(shared)), [name.replace(", ", ",\n") for name in shared], fontsize=7)
         panel.margins(x=0.15)
         if place < len(LABELS):
@@ -103,6 +114,17 @@ def settle(tables: Tables) -> Figure:
             panel.set_ylabel(f"{REGIMES[regime]}\naccuracy (%)", fontsize=8)
     legend(axes[-1], below=True)
     return figure
+
+
+def _weighted(frame: pd.DataFrame, setting: str) -> str:
+    """A setting's name, VICReg's with its invariance weight in each regime: d is the mean degree of G."""
+    rows = frame[(frame["what"] == "accuracy") & (frame["setting"] == setting)].dropna(subset=["weight"])
+    weights = rows.drop_duplicates("regime").set_index("regime")["weight"]
+    if weights.empty:
+        return setting
+    trained = f"trained {weights['trained']:g}" if "trained" in weights else "not trained"
+    linear = f", linear {weights['linear']:g}/d" if "linear" in weights else ""
+    return f"{setting}: {trained}{linear}"
 
 
 def costs(tables: Tables) -> Figure:

@@ -39,7 +39,10 @@ FEW = (1, 5)  # labels a class
 MARGIN = 2.0  # percentage points within which two methods are on par, as in the ledger's claims
 TRAINED, LINEAR = "trained", "linear"
 PARTS = ("mean", "spread", "low", "high")
-COLUMNS = ["what", "regime", "setting", "relation", "pairs", "labels", "n", *(f"accuracy_{p}" for p in PARTS)]
+COLUMNS = [
+    *("what", "regime", "setting", "relation", "pairs", "labels", "n", *(f"accuracy_{p}" for p in PARTS)),
+    *("weight", "chance"),
+]
 
 
 class Question(NamedTuple):
@@ -67,19 +70,20 @@ def settle(inputs: Inputs) -> Table:
     """Accuracies by regime, relation and labels a class, and the differences that the two abstracts disagree on.
 
     The tidy table has a row an accuracy (`what`: accuracy) and a row a difference with its verdict. Intervals are
-    Student's t over seeds (trained) or draws of images (linear).
+    Student's t over seeds (trained) or draws of images (linear). `weight` is VICReg's invariance weight, in the linear
+    regime times the mean degree of G; `chance` the accuracy (%) of guessing one of as many classes.
     """
     exact = pd.DataFrame(linear(inputs))
     samples = pd.concat([pd.DataFrame(trained(inputs)), exact], ignore_index=True)
     if samples.empty:
         return Table(pd.DataFrame(columns=[*COLUMNS, "verdict"]), pd.DataFrame(columns=["question"]))
-    keys = ["regime", "setting", "relation", "pairs", "labels"]
+    keys = ["regime", "setting", "relation", "pairs", "labels", "weight"]
     rows = []
-    for values, group in samples.groupby(keys, sort=False):
+    for values, group in samples.groupby(keys, sort=False, dropna=False):
         row = {"what": "accuracy", **dict(zip(keys, values, strict=True))}
         rows.append(row | _interval(group["accuracy"].dropna().tolist()))
     differences = list(_differences(samples))
-    tidy = pd.DataFrame(rows + differences)
+    tidy = pd.DataFrame(rows + differences).assign(chance=_chance(inputs))
     return Table(tidy, pd.DataFrame(_shown(pd.DataFrame(differences))), _decided_on(exact))
 
 
@@ -88,7 +92,7 @@ def _decided_on(exact: pd.DataFrame) -> pd.DataFrame:
     if exact.empty:
         return exact
     run = exact["setting"] + ", " + exact["relation"] + ", draw " + exact["seed"].astype(str)
-    source = "linear networks in closed form"
+    source = "linear networks in closed form, over draws of images that overlap"
     return exact.assign(experiment="settle_linear", run=run, status="finished", source=source)
 
 
@@ -102,12 +106,12 @@ def trained(inputs: Inputs) -> Iterator[dict[str, Any]]:
     columns |= dict.fromkeys([name for name in OFFLINE if name in measured][:1], "all")
     levels = frame["invariance"].dropna().unique().tolist() if "invariance" in frame else []
     for row in frame.to_dict("records"):
-        setting = row["label"]
+        setting, weight = row["label"], row["invariance"]
         if row["invariance"] == row["invariance"]:
             if row["invariance"] not in (levels[0], levels[-1]):
                 continue
             setting = SMALL if row["invariance"] == levels[0] else HIGH
-        common = _cell(TRAINED, setting, row["relation"], row["seed"])
+        common = _cell(TRAINED, setting, row["relation"], row["seed"]) | {"weight": weight}
         for name, labels in columns.items():
             yield common | {"labels": labels, "accuracy": 100 * row.get(name, float("nan"))}
 
@@ -120,8 +124,7 @@ def linear(inputs: Inputs) -> Iterator[dict[str, Any]]:
     """
     tier = inputs.context.tier
     specs = [spec for spec in tier.levels.relation if parse_relation(spec).kind == "factor"]
-    datasets = ((slug, load(inputs.context.layout.data(slug))) for slug in tier.datasets)
-    slug, dataset = next(((slug, found) for slug, found in datasets if found.meta["factors"]), ("", None))
+    slug, dataset = _images(inputs)
     if dataset is None or not specs:
         return
     train, test = components(dataset)
@@ -140,8 +143,21 @@ def linear(inputs: Inputs) -> Iterator[dict[str, Any]]:
                 features = train[rows] @ weights, labels[rows], test @ weights, test_labels
                 found = few_label(*features, labels_per_class=shots, draws=LABEL_DRAWS, seed=draw)
                 for k, name in zip(shots, names, strict=True):
-                    cell = _cell(LINEAR, setting, spec, draw)
+                    cell = _cell(LINEAR, setting, spec, draw) | {
+                        "weight": INVARIANCE.get(setting, float("nan"))
+                    }
                     yield cell | {"labels": name, "accuracy": 100 * found[k].mean, "dataset": slug}
+
+
+def _images(inputs: Inputs) -> tuple[str, Dataset | None]:
+    """The tier's first data set whose images' factors are known, and its name."""
+    found = ((slug, load(inputs.context.layout.data(slug))) for slug in inputs.context.tier.datasets)
+    return next(((slug, dataset) for slug, dataset in found if dataset.meta["factors"]), ("", None))
+
+
+def _chance(inputs: Inputs) -> float:
+    _, dataset = _images(inputs)
+    return 100 / len(dataset.classes) if dataset else float("nan")
 
 
 def components(dataset: Dataset) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

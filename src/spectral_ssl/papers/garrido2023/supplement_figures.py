@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from spectral_ssl.papers.measure import summarise
-from spectral_ssl.plotting import COLOURS, DASHES, MARKERS, legend, new_figure, scatter
+from spectral_ssl.plotting import COLOURS, DASHES, MARKERS, legend, line, new_figure, scatter
 
 Tables = dict[str, pd.DataFrame]
 ENDS = {"samples": "samples of length 1", "dimensions": "dimensions of length 1"}
@@ -68,7 +68,7 @@ def supplement_c(tables: Tables) -> Figure:
     if pd.notna(found["correlation"]):
         ends = f"{found['low']:.2f} to {found['high']:.2f}"
         axes.set_title(f"correlation {found['correlation']:.2f}, 95 % interval {ends}")
-    axes.set(xlabel="online accuracy (%)", ylabel="offline accuracy (%)")
+    axes.set(xlabel="online accuracy (%)", ylabel="offline accuracy, linear, all labels (%)")
     legend(axes)
     return figure
 
@@ -138,13 +138,26 @@ def _between(axes: Axes, row: pd.DataFrame, index: int) -> None:
 
 
 def supplement_f(tables: Tables) -> Figure:
-    """Accuracy against the head's parameters, a point a run."""
-    figure, (axes,) = new_figure(height=3.0)
-    sizes = tables["supplement"]["head_parameters"]
-    scatter(axes, tables["supplement"], "head_parameters", "accuracy")
+    """Accuracy against the head's parameters: means over seeds, SimCLR's variants in a panel of their own."""
+    runs = tables["supplement"].assign(status="finished")
+    columns = ["label", "head_parameters"]
+    frame = summarise(runs, columns, ["accuracy"]) if len(runs) else pd.DataFrame(columns=columns)
+    frame = frame.sort_values("head_parameters", kind="stable")
+    labels = list(dict.fromkeys(runs["label"]))
+    families = [
+        [one for one in labels if one.startswith("SimCLR") == contrastive] for contrastive in (False, True)
+    ]
+    figure, panels = new_figure(2, 1, height=2.5, sharex=True, sharey=True)
+    for panel, family in zip(panels, families, strict=True):
+        for place, label in enumerate(family):
+            group = frame[frame["label"] == label]
+            line(panel, group, "head_parameters", "accuracy", place, label, among=len(family))
+        panel.set_ylabel("accuracy (%)")
+        if family:
+            panel.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=3, fontsize=8)
+    sizes = frame["head_parameters"]
     scale = "log" if sizes.max() > 2 * sizes.min() else "linear"
-    axes.set(xlabel="parameters of the head", ylabel="accuracy (%)", xscale=scale)
-    legend(axes)
+    panels[-1].set(xlabel="parameters of the head", xscale=scale)
     return figure
 
 

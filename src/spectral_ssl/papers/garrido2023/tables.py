@@ -31,6 +31,7 @@ __all__ = [
 ]
 
 BLIND = 1e-6  # a loss is blind to a change that moves it by less than this, relative
+ROUNDING = 1e-12  # a coefficient of variation below it is none
 DIVERGED = {"measured": "diverged"}
 OTHER = {"embedding_norm": "dimension_norm", "dimension_norm": "embedding_norm"}
 
@@ -98,7 +99,7 @@ def table1(inputs: Inputs) -> Table:
     """The normalisation marks of each method, measured on trained embeddings; a row a method and mark.
 
     A printed norm holds where in every seed the mean norm is within the tolerance of it, and the norms' coefficient of
-    variation (cv) within the tolerance of 0; an empty cell where in every seed this norm varies more than the other,
+    variation within the tolerance of 0; an empty cell where in every seed this norm varies more than the other,
     which is the one imposed; centring where the loss does or does not see a shift of all embeddings.
     """
     marks = read("garrido2023/published.yaml")["marks"]
@@ -132,11 +133,17 @@ def _judge(mark: str, printed: str, measured: list[dict[str, float]], tolerance:
         other = [run[f"{OTHER[mark]}_cv"] for run in measured]
         more = all(ours > theirs for ours, theirs in zip(variation, other, strict=True))
         text = "not one norm" if more else "the more equal norm"
-        return {"measured": f"{text}, cv {np.mean(variation):.2g}", "verdict": "holds" if more else "differs"}
+        return {"measured": f"{text}, {_spread(variation)}", "verdict": "holds" if more else "differs"}
     ratios = [run[mark] / run[printed] for run in measured]
     close = all(abs(ratio - 1) <= tolerance for ratio in ratios) and max(variation) <= tolerance
-    text = f"{np.mean(ratios):.3g} times, cv {np.mean(variation):.2g}"
+    text = f"mean norm {np.mean(ratios):.3g} of it, {_spread(variation)}"
     return {"measured": text, "verdict": "holds" if close else "differs"}
+
+
+def _spread(variation: list[float]) -> str:
+    """The mean over seeds of the norms' coefficient of variation, in words; rounding is none."""
+    mean = float(np.mean(variation))
+    return f"coefficient of variation {mean:.2g}" if mean > ROUNDING else "coefficient of variation 0"
 
 
 def _measure(inputs: Inputs, run_id: str) -> dict[str, float]:

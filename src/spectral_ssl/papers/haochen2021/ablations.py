@@ -20,6 +20,16 @@ ABLATIONS = {
     "function_class": ["encoder", "optimiser"],
 }
 WORDS = {
+    "encoder": {
+        "mlp": "MLP",
+        "conv_narrow": "convolutional, narrow",
+        "conv_small": "convolutional, wider",
+        "conv32": "convolutional, four layers",
+        "resnet18_cifar": "ResNet-18, first layer for small images",
+        "resnet50_cifar": "ResNet-50, first layer for small images",
+        "resnet18": "ResNet-18",
+        "resnet50": "ResNet-50",
+    },
     "optimiser": {"sgd": "SGD", "adamw": "AdamW", "lars": "LARS"},
     "projector": {"none": "no head", "linear": "linear"},
     "projection": {"ball": "clipped to the ball", "sphere": "put on the sphere"},
@@ -73,7 +83,9 @@ def ablations_figure(tables: dict[str, pd.DataFrame]) -> Figure:
     points(projections, parts["projection"], "setting")
     projections.set(title="ball or sphere", xlabel="embeddings")
     grid = parts["function_class"]
-    series = grid.assign(label=grid["optimiser"].replace(WORDS["optimiser"]))
+    series = grid.assign(
+        label=grid["optimiser"].replace(WORDS["optimiser"]), encoder=grid["encoder"].replace(WORDS["encoder"])
+    )
     points(classes, series, "encoder", first=len(parts["batch_size"]["label"].unique()))
     classes.set(title="function class and optimiser", xlabel="encoder, on one augmentation graph")
     for panel in (batches, projections):

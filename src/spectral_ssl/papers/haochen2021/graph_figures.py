@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import textwrap
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullLocator
 
 from spectral_ssl.plotting import COLOURS, DASHES, MARKERS, heatmap, legend, new_figure
 
@@ -16,6 +16,7 @@ PANELS = 3  # across
 FLOOR = 1e-3  # where an error or bound of zero is drawn, on a log axis
 CEILING = 1e2  # above it a bound is not drawn
 TITLE = 32  # characters a line
+TICKS = (FLOOR, 0.1, 1.0, CEILING)
 FEW = 12  # values of k that each have a marker
 
 Tables = dict[str, pd.DataFrame]
@@ -45,19 +46,20 @@ def population_graph(tables: Tables) -> Figure:
 
 
 def vacuous(tables: Tables) -> Figure:
-    """Bound and measured error against k, a panel a graph; above the line at 1 the bound says nothing."""
+    """Bound and measured error against k, a panel a graph, with words where the bound is infinite."""
     frame = tables["augmentation_graph"]
     groups = list(frame.groupby("graph", sort=False))
     rows = -(-len(groups) // PANELS)
-    figure, axes = new_figure(rows, PANELS, height=1.75, sharey=True)
+    figure, axes = new_figure(rows, PANELS, height=1.9, sharey=True)
     for place, (panel, (name, group)) in enumerate(zip(axes, groups, strict=False)):
         _against(panel, group)
         panel.set_title(textwrap.fill(str(name).replace(" %", "\xa0%"), TITLE), fontsize=8)
         if place % PANELS == 0:
             panel.set_ylabel("error")
-        panel.set_xlabel("k (of features)", fontsize=8)
+        panel.set_xlabel("number of features k", fontsize=8)
     for panel in axes[len(groups) :]:
         panel.axis("off")
+    axes[0].set_yticks(TICKS, [f"{tick:g}" for tick in TICKS], fontsize=8)
     legend(axes[0], below=True)
     return figure
 
@@ -65,7 +67,6 @@ def vacuous(tables: Tables) -> Figure:
 def _against(axes: Axes, group: pd.DataFrame) -> None:
     """One graph's bound and error, values of zero at the floor; its number of images as a limit of what k means."""
     k = group["index"]
-    every: Any = 1 if len(k) <= FEW else (0.12, 0.25)  # points, or shares of the axes' diagonal
     lines = {
         "Theorem 3.8's bound": group["bound"].where(group["bound"] <= CEILING).clip(lower=FLOOR),
         "the probe's error": group["error"].clip(lower=FLOOR),
@@ -74,16 +75,23 @@ def _against(axes: Axes, group: pd.DataFrame) -> None:
     for index, (label, values) in enumerate(lines.items()):
         axes.plot(
             *(k, values),
+            markerfacecolor="none" if index == 0 else None,
             color=COLOURS[index],
             linestyle=DASHES[index],
             marker=MARKERS[index],
-            markevery=every,
-            markersize=4,
+            # Points, or shares of the axes' diagonal.
+            markevery=1 if values.notna().sum() <= FEW else (0.12, 0.25),
+            markersize=7 if index == 0 else 4,  # a ring around others at the floor
             linewidth=1.3,
             label=label,
         )
-    axes.axhline(1, color="black", linewidth=0.9)
+    axes.axhline(1, color="black", linewidth=0.9, label="1: above, the bound says nothing")
     axes.axvline(
         group["images"].iloc[0], color="0.5", linestyle=":", linewidth=1.2, label="as many features as images"
     )
     axes.set(xscale="log", yscale="log", ylim=(FLOOR / 1.5, CEILING))
+    axes.yaxis.set_minor_locator(NullLocator())
+    infinite = k[np.isinf(group["bound"].astype(float))]
+    if len(infinite):
+        until = "" if len(infinite) == len(k) else f" up to k = {infinite.max():g}"
+        axes.text(0.03, 0.94, f"bound infinite{until}", transform=axes.transAxes, va="top", fontsize=7)

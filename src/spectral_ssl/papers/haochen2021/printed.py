@@ -27,8 +27,10 @@ def printed(inputs: Inputs, name: str, method: str, run: str) -> float:
     The paper's value is that of the probe's best epoch, whatever metric the tier has.
     """
     spec, settings = grid(name), inputs.context.manifest.runs[run]
-    required = {key: value for key, value in spec["protocol"].items() if key != "metric"}
-    if any(getattr(settings, key) != value for key, value in required.items()):
+    row = spec.get("analogue", {}).get("rows", {}).get(method, {})
+    required = {**spec["protocol"], **row.get("protocol", {})}
+    del required["metric"]
+    if any(getattr(settings, key, None) != value for key, value in required.items()):
         return math.nan
     found = spec["rows"]
     for key in spec["keys"]:

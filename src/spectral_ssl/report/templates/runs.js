@@ -84,6 +84,7 @@ function trainingRuns() {
     experiment.value = "entry";
     method.value = "";
     update();
+    try { history.pushState(null, "", location.search + "#runs"); } catch {} // so that Back returns to the entry
     byId("runs").scrollIntoView();
     experiment.focus({ preventScroll: true });
   }
