@@ -217,7 +217,9 @@ def test_unknown_loss_of_a_method(pretrain: Command, root: Path, monkeypatch: py
 
 def test_unknown_tier(pretrain: Command, root: Path) -> None:
     message = refused(pretrain, root, "any", "--tier", "smke")
-    assert message == "unknown tier 'smke'; did you mean 'smoke'? known: cluster, gpu, laptop, smoke"
+    assert (
+        message == "unknown tier 'smke'; did you mean 'smoke'? known: cluster, gpu, imagenet, laptop, smoke"
+    )
 
 
 @pytest.mark.parametrize("device", ["gpu", "cuda:x", "cuda:-1", "mps", "meta"])

@@ -23,7 +23,9 @@ def test_a_misspelt_key_is_one_line(checkout: Any) -> None:
 
 def test_an_unknown_tier_is_one_line(checkout: Any) -> None:
     done = checkout.snakemake("--dry-run", tier="lapto")
-    one_line(done, "unknown tier 'lapto'; did you mean 'laptop'? known: cluster, gpu, laptop, smoke")
+    one_line(
+        done, "unknown tier 'lapto'; did you mean 'laptop'? known: cluster, gpu, imagenet, laptop, smoke"
+    )
 
 
 def test_a_misspelt_key_of_a_recipe_is_one_line(checkout: Any) -> None:
