@@ -136,7 +136,11 @@ def main() -> None:
         (source / "train/loop.py").touch()
         edit(source / "losses/vicreg.py", "from __future__", "# a comment\nfrom __future__")
         _, _, output = run(folder, "--dry-run")
-        add("jobs after touching a source file and adding a comment", sum(jobs(output).values()), "")
+        add(
+            "jobs after a touched file and a comment and another tier's run (the merged report's)",
+            sum(jobs(output).values()),
+            "",
+        )
         edit(source / "losses/spectral.py", 'projection: str = "ball"', 'projection: str = "sphere"')
         _, _, output = run(folder, "--dry-run")
         for stage, count in jobs(output).items():
