@@ -13,6 +13,10 @@ function ledger() {
     return { ...Object.fromEntries(controls.map(([name, control]) => [name, control.value])), sort: sorted };
   }
 
+  function clear() {
+    for (const [, control] of controls) control.value = "";
+  }
+
   /** Find the entries that are asked for, and show the first of them. */
   function filter() {
     const wanted = state(), words = wanted.q.toLowerCase().split(/\s+/).filter(Boolean);
@@ -74,7 +78,12 @@ function ledger() {
   for (const [name, control] of controls) control.addEventListener(name === "q" ? "input" : "change", filter);
   byId("all").addEventListener("click", () => show(Infinity));
   byId("filters").addEventListener("submit", event => event.preventDefault());
-  byId("filters").addEventListener("reset", () => setTimeout(() => { sort(""); filter(); }));
+  byId("filters").addEventListener("reset", event => {
+    event.preventDefault(); // a form's own reset comes after its event
+    clear();
+    sort("");
+    filter();
+  });
   for (const heading of headings) heading.addEventListener("click", () => {
     const column = heading.dataset.column;
     sort(sorted === column ? "-" + column : sorted === "-" + column ? "" : column);
@@ -91,7 +100,7 @@ function ledger() {
     const one = by.get(row);
     if (!one) return false;
     if (!one.found) {
-      for (const [, control] of controls) control.value = "";
+      clear();
       filter();
     }
     one.pinned = true;
