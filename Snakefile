@@ -41,6 +41,7 @@ report: "rules/report.rst"
 
 
 include: "rules/captions.smk"
+include: "rules/resources.smk"
 include: "rules/data.smk"
 include: "rules/pretrain.smk"
 include: "rules/theorems.smk"

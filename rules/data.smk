@@ -13,8 +13,7 @@ for dataset in targets.datasets:
             f"{BENCHMARKS}/data/{dataset}.tsv"
         threads: 1
         resources:
-            mem_mb=2000,
-            runtime=30,
+            **asks(2000, 30),
         params:
             **targets.data_parameters(dataset),
             dataset=dataset,
@@ -40,8 +39,7 @@ rule views:
         f"{BENCHMARKS}/views.tsv"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=30,
+        **asks(2000, 30),
     params:
         **targets.views_parameters(),
     message:

@@ -13,10 +13,10 @@ for paper in targets.papers:
             f"{LOGS}/figures/{paper}.log",
         benchmark:
             f"{BENCHMARKS}/figures/{paper}.tsv"
+        localrule: True
         threads: 1
         resources:
-            mem_mb=2000,
-            runtime=30,
+            **asks(2000, 30),
         params:
             **targets.figures_parameters(paper),
             paper=paper,

@@ -14,8 +14,7 @@ for name in targets.networks_trained:
             f"{BENCHMARKS}/networks/{name}.tsv"
         threads: 1
         resources:
-            mem_mb=2000,
-            runtime=60,
+            **asks(2000, 60),
         params:
             **targets.networks_parameters(name),
             only=name,

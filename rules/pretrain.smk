@@ -1,5 +1,7 @@
 # One job a batch: runs of one method and one encoder, trained and probed by one command.
 # Exit status 3 says that a loss diverged: a result, already written, and no reason to stop.
+JOBS = targets.tier.jobs
+PROCESSES = targets.tier.engine.processes
 
 for batch in targets.manifest.batches.values():
 
@@ -14,10 +16,9 @@ for batch in targets.manifest.batches.values():
             f"{LOGS}/pretrain/{batch.id}.log",
         benchmark:
             f"{BENCHMARKS}/pretrain/{batch.id}.tsv"
-        threads: targets.tier.jobs.threads * targets.tier.engine.processes
+        threads: PROCESSES * JOBS.threads
         resources:
-            mem_mb=targets.tier.jobs.memory * targets.tier.engine.processes,
-            runtime=targets.tier.jobs.runtime,
+            **asks(PROCESSES * JOBS.memory, JOBS.runtime, PROCESSES * JOBS.gpus),
         params:
             **targets.batch_parameters(batch),
             batch=batch.id,

@@ -15,10 +15,10 @@ for paper in targets.papers:
             f"{LOGS}/notebooks/{paper}.log",
         benchmark:
             f"{BENCHMARKS}/notebooks/{paper}.tsv"
+        localrule: True
         threads: 1
         resources:
-            mem_mb=2000,
-            runtime=30,
+            **asks(2000, 30),
         params:
             **targets.notebook_parameters(paper),
             paper=paper,
@@ -41,10 +41,10 @@ rule report:
         f"{LOGS}/report.log",
     benchmark:
         f"{BENCHMARKS}/report.tsv"
+    localrule: True
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=30,
+        **asks(2000, 30),
     params:
         **targets.report_parameters(),
     message:

@@ -18,8 +18,7 @@ for paper in targets.papers:
             f"{BENCHMARKS}/tables/{paper}.tsv"
         threads: 1
         resources:
-            mem_mb=2000,
-            runtime=30,
+            **asks(2000, 30),
         params:
             **targets.tables_parameters(paper),
             paper=paper,

@@ -14,8 +14,7 @@ for paper in targets.papers:
             f"{BENCHMARKS}/theorems/{paper}.tsv"
         threads: 1
         resources:
-            mem_mb=2000,
-            runtime=60,
+            **asks(2000, 60),
         params:
             **targets.theorems_parameters(paper),
             paper=paper,

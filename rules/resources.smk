@@ -1,0 +1,15 @@
+# What a job asks a cluster for. GPUs are asked for as the profile says: by `gpu`, a count, or, where its
+# default-resources name a `gres` (gpu, gpu:a100), by `gres` and a count.
+GRES = (workflow.resource_settings.default_resources or {}).get("gres")
+
+
+def asks(memory, minutes, gpus=0):
+    """Resources of a job: MiB, minutes and GPUs. A second attempt may be due to memory or time: it gets twice both."""
+    resources = {
+        "mem_mb": lambda wildcards, attempt: memory * attempt,
+        "runtime": lambda wildcards, attempt: minutes * attempt,
+    }
+    if GRES is None:
+        return resources | {"gpu": gpus}
+    kind = getattr(GRES, "raw", GRES)
+    return resources | {"gpu": 0, "gres": f"{kind}:{gpus}" if gpus else ""}
