@@ -24,7 +24,7 @@ help: ## list the targets
 
 # The profile says on how many cores. Snakemake's failure does not keep the summary from being printed; the worse of the two statuses counts.
 .PHONY: reproduce
-reproduce: venv ## install what is needed, run the workflow at TIER, end with a summary (2: a run diverged)
+reproduce: $(if $(filter slurm generic,$(PROFILE)),venv-cluster,venv) ## install what is needed, run the workflow at TIER, end with a summary (2: a run diverged)
 	@status=0; \
 	$(SNAKEMAKE) $(ARGS) --config tier="$(TIER)" $(CONFIG) || status=$$?; \
 	$(RUN) spectral_ssl summary --tier "$(TIER)" $(CONFIG:%=--set %) || status=$$?; \
@@ -72,21 +72,27 @@ distclean: clean ## clean, and remove the environment, caches and Snakemake's re
 venv: ## make .venv with the packages of requirements.lock
 	@$(call install,requirements.lock)
 
+.PHONY: venv-cluster
+venv-cluster: ## make .venv with the packages of requirements-cluster.lock: venv and two executor plugins
+	@$(call install,requirements-cluster.lock)
+
 .PHONY: venv-dev
 venv-dev: ## make .venv with the packages of requirements-dev.lock
 	@$(call install,requirements-dev.lock)
 
-# The development lock holds every package of the other one at the same version (tests/test_environment.py).
+# The other locks hold every package of requirements.lock at the same version (tests/test_environment.py).
 .PHONY: lock
-lock: ## resolve both lock files anew from pyproject.toml and requirements-torch.in
+lock: ## resolve the lock files anew from pyproject.toml and requirements-torch.in; rules/environment.yaml from them
 	@$(call find_python); lock="$$(mktemp -d)"; trap 'rm -rf "$$lock"' EXIT; \
 	"$$python" -m venv "$$lock/venv"; \
-	"$$lock/venv/bin/pip" install --quiet --disable-pip-version-check 'uv>=0.9'; \
+	"$$lock/venv/bin/pip" install --quiet --disable-pip-version-check 'uv>=0.9' packaging; \
 	compile() { "$$lock/venv/bin/uv" pip compile pyproject.toml --quiet --universal \
 		--python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header "$$@"; }; \
 	compile -c requirements-torch.in --extra dev -o "$$lock/dev"; \
 	compile -c requirements-torch.in -c "$$lock/dev" -o "$$lock/run"; \
-	mv "$$lock/run" requirements.lock; mv "$$lock/dev" requirements-dev.lock
+	compile -c requirements-torch.in -c "$$lock/dev" --extra slurm --extra generic -o "$$lock/cluster"; \
+	mv "$$lock/run" requirements.lock; mv "$$lock/dev" requirements-dev.lock; mv "$$lock/cluster" requirements-cluster.lock; \
+	"$$lock/venv/bin/python" containers/pins.py
 
 # Shell that sets $$python to an interpreter of a supported version; PYTHON=path chooses another.
 define find_python

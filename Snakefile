@@ -13,6 +13,7 @@ BASE = Path(workflow.basedir)
 sys.path.insert(0, str(BASE / "src"))
 
 from spectral_ssl.errors import UserError
+from spectral_ssl.refusals import refusals
 from spectral_ssl.targets import Targets
 
 try:
@@ -21,20 +22,21 @@ try:
 except UserError as error:
     raise WorkflowError(str(error))
 
+
+include: "rules/software.smk"
+
+
 # A shell function that the rules call. Interpreter and tier are no part of a rule's recorded command, so that a
 # moved checkout and an override (`--config seeds=10`) rerun only what `params` say has changed.
-PYTHON = shlex.quote(sys.executable)
 CALL = f'-m spectral_ssl "$@" {targets.arguments}'
 PREFIX = (
-    f"set -euo pipefail; export PYTHONPATH={shlex.quote(str(BASE / 'src'))}; "
-    f"spectral_ssl() ( {PYTHON} {CALL} ); spectral_ssl_together() ( {PYTHON} {targets.launcher}{CALL} ); "
+    f"set -euo pipefail; {SAME_LOCK}export PYTHONPATH={shlex.quote(str(BASE / 'src'))}; "
+    f"spectral_ssl() ( {PYTHON} {CALL} ); "
+    f"spectral_ssl_together() ( {STEP}{PYTHON} {targets.launcher}{CALL} ); "
 )
 shell.prefix(PREFIX.replace("{", "{{").replace("}", "}}"))
 LOGS = f"results/{targets.tier.name}/logs"
 BENCHMARKS = f"results/{targets.tier.name}/benchmarks"
-
-
-container: "docker://python:3.11-slim"
 
 
 report: "rules/report.rst"
@@ -42,16 +44,23 @@ report: "rules/report.rst"
 
 include: "rules/captions.smk"
 include: "rules/resources.smk"
-include: "rules/data.smk"
-include: "rules/pretrain.smk"
-include: "rules/theorems.smk"
-include: "rules/networks.smk"
-include: "rules/tables.smk"
-include: "rules/figures.smk"
-include: "rules/report.smk"
+include: "rules/allowed.smk"
 
 
-rule all:
-    default_target: True
-    input:
-        targets.everything(),
+for name in FILES:
+    if needed(name):
+
+        include: f"rules/{name}.smk"
+
+
+if not ALLOWED:
+
+    rule all:
+        default_target: True
+        input:
+            targets.everything(),
+
+
+onerror:
+    for line in refusals(Path(log).read_text(encoding="utf-8")):
+        print(line, file=sys.stderr)

@@ -11,9 +11,11 @@ for dataset in targets.datasets:
             f"{LOGS}/data/{dataset}.log",
         benchmark:
             f"{BENCHMARKS}/data/{dataset}.tsv"
+        conda:
+            "environment.yaml"
         threads: 1
         resources:
-            **asks(2000, 30),
+            **asks(2000, targets.tier.jobs.ingestion),
         params:
             **targets.data_parameters(dataset),
             dataset=dataset,
@@ -37,9 +39,11 @@ rule views:
         f"{LOGS}/views.log",
     benchmark:
         f"{BENCHMARKS}/views.tsv"
+    conda:
+        "environment.yaml"
     threads: 1
     resources:
-        **asks(2000, 30),
+        **asks(4000, 60),
     params:
         **targets.views_parameters(),
     message:

@@ -14,6 +14,8 @@ for paper in targets.papers:
         benchmark:
             f"{BENCHMARKS}/figures/{paper}.tsv"
         localrule: True
+        conda:
+            "environment.yaml"
         threads: 1
         resources:
             **asks(2000, 30),

@@ -12,6 +12,8 @@ for name in targets.networks_trained:
             f"{LOGS}/networks/{name}.log",
         benchmark:
             f"{BENCHMARKS}/networks/{name}.tsv"
+        conda:
+            "environment.yaml"
         threads: 1
         resources:
             **asks(2000, 60),

@@ -3,11 +3,17 @@
 JOBS = targets.tier.jobs
 PROCESSES = targets.tier.engine.processes
 
-for batch in targets.manifest.batches.values():
+BATCHES = {
+    f"pretrain_{batch.id.replace('-', '_')}": batch
+    for batch in targets.manifest.batches.values()
+}
+
+for pretraining in ALLOWED & BATCHES.keys() or BATCHES:
+    batch = BATCHES[pretraining]
 
     rule:
         name:
-            f"pretrain_{batch.id.replace('-', '_')}"
+            pretraining
         input:
             targets.data(batch.runs[0].dataset),
         output:
@@ -16,6 +22,8 @@ for batch in targets.manifest.batches.values():
             f"{LOGS}/pretrain/{batch.id}.log",
         benchmark:
             f"{BENCHMARKS}/pretrain/{batch.id}.tsv"
+        conda:
+            "environment.yaml"
         threads: PROCESSES * JOBS.threads
         resources:
             **asks(PROCESSES * JOBS.memory, JOBS.runtime, PROCESSES * JOBS.gpus),
@@ -28,6 +36,12 @@ for batch in targets.manifest.batches.values():
             "spectral_ssl_together pretrain --batch {params.batch} > {log} 2>&1 || [ $? -eq 3 ]"
 
 
-rule pretrain:
-    input:
-        [targets.batch(batch) for batch in targets.manifest.batches.values()],
+# Snakemake leaves a function a rule in this namespace, which it copies for every string of every job that it formats.
+for name in [name for name in globals() if name.startswith("__pretrain_")]:
+    del globals()[name]
+
+if not ALLOWED:
+
+    rule pretrain:
+        input:
+            [targets.batch(batch) for batch in BATCHES.values()],

@@ -16,6 +16,8 @@ for paper in targets.papers:
         benchmark:
             f"{BENCHMARKS}/notebooks/{paper}.tsv"
         localrule: True
+        conda:
+            "environment.yaml"
         threads: 1
         resources:
             **asks(2000, 30),
@@ -42,6 +44,8 @@ rule report:
     benchmark:
         f"{BENCHMARKS}/report.tsv"
     localrule: True
+    conda:
+        "environment.yaml"
     threads: 1
     resources:
         **asks(2000, 30),

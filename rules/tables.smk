@@ -16,6 +16,8 @@ for paper in targets.papers:
             f"{LOGS}/tables/{paper}.log",
         benchmark:
             f"{BENCHMARKS}/tables/{paper}.tsv"
+        conda:
+            "environment.yaml"
         threads: 1
         resources:
             **asks(2000, 30),

@@ -12,6 +12,8 @@ for paper in targets.papers:
             f"{LOGS}/theorems/{paper}.log",
         benchmark:
             f"{BENCHMARKS}/theorems/{paper}.tsv"
+        conda:
+            "environment.yaml"
         threads: 1
         resources:
             **asks(2000, 60),

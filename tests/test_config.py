@@ -183,6 +183,13 @@ def test_overrides_change_single_values_and_nothing_else() -> None:
     assert tier == plain.model_copy(update={"seeds": 10, "training": training})
 
 
+def test_an_override_of_one_recipe_leaves_those_that_share_its_text() -> None:
+    plain, changed = load_tier("imagenet"), load_tier("imagenet", ["recipes.vicreg.batch_size=64"])
+    assert plain.recipes["vicreg"] == plain.recipes["barlow_twins"]
+    assert changed.recipes["vicreg"].batch_size == 64
+    assert changed.recipes["barlow_twins"] == plain.recipes["barlow_twins"]
+
+
 def test_an_override_may_open_a_recipe() -> None:
     tier = load_tier("smoke", ["recipes.vicreg.hyperparameters.covariance=4"], CONFIG)
     assert tier.recipes["vicreg"].hyperparameters == {"covariance": 4.0}

@@ -1,4 +1,4 @@
-"""pyproject.toml, both lock files, environment.yml and what is installed say the same."""
+"""pyproject.toml, the lock files, environment.yml and what is installed say the same."""
 
 from __future__ import annotations
 
@@ -19,8 +19,11 @@ from packaging.version import Version
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 RUN = [Requirement(text) for text in PROJECT["dependencies"]]
-DEV = [Requirement(text) for text in PROJECT["optional-dependencies"]["dev"]]
-LOCK, DEV_LOCK = "requirements.lock", "requirements-dev.lock"
+EXTRAS = {
+    name: [Requirement(text) for text in texts] for name, texts in PROJECT["optional-dependencies"].items()
+}
+DEV, CLUSTER = EXTRAS["dev"], EXTRAS["slurm"] + EXTRAS["generic"]
+LOCK, DEV_LOCK, CLUSTER_LOCK = "requirements.lock", "requirements-dev.lock", "requirements-cluster.lock"
 CONDA_NAMES = {"pytorch": "torch"}
 PLACES = [
     {"python_version": python[:4], "python_full_version": python, "sys_platform": system}
@@ -85,10 +88,12 @@ def matched(torch: Version | None, torchvision: Version | None) -> bool:
 
 @pytest.fixture(scope="module")
 def locks() -> dict[str, list[Entry]]:
-    return {name: parse((ROOT / name).read_text(encoding="utf-8")) for name in (LOCK, DEV_LOCK)}
+    return {name: parse((ROOT / name).read_text(encoding="utf-8")) for name in (LOCK, DEV_LOCK, CLUSTER_LOCK)}
 
 
-@pytest.mark.parametrize(("name", "wanted"), [(LOCK, RUN), (DEV_LOCK, RUN + DEV)])
+@pytest.mark.parametrize(
+    ("name", "wanted"), [(LOCK, RUN), (DEV_LOCK, RUN + DEV), (CLUSTER_LOCK, RUN + CLUSTER)]
+)
 def test_lock_files_hold_every_dependency(name, wanted, locks):
     assert len(locks[name]) > len(wanted)
     assert problems(locks[name], wanted) == []
@@ -97,9 +102,10 @@ def test_lock_files_hold_every_dependency(name, wanted, locks):
 @pytest.mark.parametrize(
     "place", PLACES, ids=lambda place: f"{place['python_version']}-{place['sys_platform']}"
 )
-def test_development_lock_contains_the_other(place, locks):
-    run, dev = at(locks[LOCK], place), at(locks[DEV_LOCK], place)
-    assert run.items() < dev.items()
+def test_the_other_locks_contain_the_first(place, locks):
+    run = at(locks[LOCK], place)
+    assert run.items() < at(locks[DEV_LOCK], place).items()
+    assert run.items() < at(locks[CLUSTER_LOCK], place).items()
 
 
 def test_a_broken_lock_is_found(locks):
@@ -164,7 +170,11 @@ def test_installed_versions_are_the_locked_ones(locks):
     assert installed == locked
 
 
-def test_slurm_plugin_is_optional(locks):
-    (plugin,) = [Requirement(text) for text in PROJECT["optional-dependencies"]["slurm"]]
-    assert plugin.specifier
-    assert all(entry.name != plugin.name for entries in locks.values() for entry in entries)
+def test_executor_plugins_are_in_the_clusters_lock_alone(locks):
+    """An installed plugin is imported at every start of snakemake, and asks for a cluster's commands."""
+    for plugin in CLUSTER:
+        assert len(plugin.specifier) == 2  # from, below
+        found = {
+            name for name, entries in locks.items() if any(entry.name == plugin.name for entry in entries)
+        }
+        assert found == {CLUSTER_LOCK}

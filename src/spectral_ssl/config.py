@@ -69,7 +69,8 @@ def _override(values: dict[str, Any], override: str) -> None:
         inner = values.setdefault(section, {})
         if not isinstance(inner, dict):
             raise UserError(f"--set {override!r}: '{section}' is a value, not a section")
-        values = inner
+        values[section] = dict(inner)  # an anchor's other names keep theirs
+        values = values[section]
     try:
         values[last] = yaml.safe_load(text)
     except yaml.YAMLError:

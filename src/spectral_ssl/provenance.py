@@ -22,6 +22,7 @@ from typing import Any
 from spectral_ssl.errors import UserError
 
 PACKAGE = Path(__file__).parent
+HOLDERS = (ast.stmt, ast.excepthandler, ast.match_case)  # what statements stand in
 REPORTED = ("torch", "torchvision", "numpy", "scipy", "scikit-learn", "pandas")
 
 
@@ -58,13 +59,28 @@ def _closure(module: str) -> frozenset[str]:
         name = waiting.pop()
         if name not in seen:
             seen.add(name)
-            waiting += list(_imports(name))
+            waiting += _imports(name)
     return frozenset(seen)
 
 
 @cache
 def _tree(module: str) -> ast.Module:
-    return ast.parse(module_file(module).read_text(encoding="utf-8"))
+    """A module's syntax tree without docstrings."""
+    tree = ast.parse(module_file(module).read_text(encoding="utf-8"))
+    for node in (tree, *_statements(tree)):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            node.body = [child for child in node.body if not _is_docstring(child)]
+    return tree
+
+
+def _statements(tree: ast.AST, running: bool = False) -> Iterator[ast.AST]:
+    """The statements within; with `running`, none for the type checker alone. Expressions hold none: not looked at."""
+    waiting = [tree]
+    while waiting:
+        for child in ast.iter_child_nodes(waiting.pop()):
+            if isinstance(child, HOLDERS) and not (running and _is_for_types(child)):
+                waiting.append(child)
+                yield child
 
 
 def module_file(module: str) -> Path:
@@ -73,43 +89,30 @@ def module_file(module: str) -> Path:
     return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
 
 
-def _imports(module: str) -> Iterator[str]:
+@cache
+def _imports(module: str) -> frozenset[str]:
     """The package's own modules that a module imports, at its top or inside a function, with their parents.
 
     Imports for the type checker alone do not count: they run nothing.
     """
-    for node in _running_nodes(_tree(module)):
-        names: list[str] = []
+    names: set[str] = set()
+    for node in _statements(_tree(module), running=True):
         if isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
+            names.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
-            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-        for name in names:
-            parts = name.split(".")
-            if parts[0] == "spectral_ssl":
-                for end in range(1, len(parts) + 1):
-                    if module_file(".".join(parts[:end])).is_file():
-                        yield ".".join(parts[:end])
+            names.update((node.module, *(f"{node.module}.{alias.name}" for alias in node.names)))
+    parts = [name.split(".") for name in names if name.split(".")[0] == "spectral_ssl"]
+    modules = {".".join(words[:end]) for words in parts for end in range(1, len(words) + 1)}
+    return frozenset(name for name in modules if module_file(name).is_file())
 
 
-def _running_nodes(node: ast.AST) -> Iterator[ast.AST]:
-    for child in ast.iter_child_nodes(node):
-        if not (
-            isinstance(child, ast.If)
-            and isinstance(child.test, ast.Name)
-            and child.test.id == "TYPE_CHECKING"
-        ):
-            yield child
-            yield from _running_nodes(child)
+def _is_for_types(node: ast.AST) -> bool:
+    return isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
 
 
 @cache
 def _meaning(module: str) -> str:
-    tree = ast.parse(module_file(module).read_text(encoding="utf-8"))
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-            node.body = [child for child in node.body if not _is_docstring(child)]
-    return hashlib.sha256(ast.dump(tree).encode()).hexdigest()
+    return hashlib.sha256(ast.dump(_tree(module)).encode()).hexdigest()
 
 
 def _is_docstring(node: ast.stmt) -> bool:
@@ -125,7 +128,8 @@ def _text_meaning(path: Path) -> str:
     if path.suffix == ".yaml":
         import yaml
 
-        text = json.dumps(yaml.safe_load(text), sort_keys=True, default=str)
+        loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # of libyaml, where that was there
+        text = json.dumps(yaml.load(text, loader), sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()
 
 

@@ -200,6 +200,9 @@ class Jobs(Strict):
     runtime: int = Field(
         default=60, ge=1, description="Longest that a pretraining job may take on a cluster, minutes."
     )
+    ingestion: int = Field(
+        default=30, ge=1, description="Longest that ingesting a data set may take on a cluster, minutes."
+    )
     gpus: int = Field(
         default=0, ge=0, description="GPUs that each process of a pretraining job asks a cluster for."
     )

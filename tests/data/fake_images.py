@@ -24,7 +24,7 @@ def jpeg(
     exif: bytes | None = None,
     orientation: int | None = None,
 ) -> bytes:
-    """A JPEG file in colour, greyscale ("L") or CMYK, stored inverted as Adobe's programs do; `exif` is the raw block."""
+    """A JPEG file in colour, greyscale ("L") or CMYK, inverted as Adobe's programs do; `exif` is the raw block."""
     block = b"" if exif is None else b"Exif\0\0" + exif
     if orientation is not None:
         tags = Image.Exif()

@@ -26,7 +26,17 @@ MAX_PIXELS = 2**26
 _FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP", "TIFF", "PPM")  # no formats that run another program
 _GREY = {"1", "L", "LA"}
 _COLOUR = {"P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr"}
-_ORIENTATION = 0x0112  # EXIF tag; 5 to 8 exchange width and height
+_ORIENTATION = 0x0112  # EXIF tag
+_TURNS = {  # by its value; 1 is upright
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+_EXCHANGING = {_TURNS[value] for value in (5, 6, 7, 8)}  # width and height
 
 
 class Header(NamedTuple):
@@ -45,7 +55,7 @@ def header(name: str, data: bytes) -> Header | None:
     try:
         with _opened(data) as image:
             _check(name, image)
-            turned = image.getexif().get(_ORIENTATION, 1) >= 5
+            turned = _turn(image) in _EXCHANGING
             return Header(image.size[::-1] if turned else image.size, image.mode in _GREY)
     except UserError:
         raise
@@ -119,6 +129,18 @@ def _opened(data: bytes) -> Iterator[Image.Image]:
             yield image
 
 
+def _turn(image: Image.Image) -> Image.Transpose | None:
+    """How to turn an image upright, as its EXIF orientation says.
+
+    ImageNet has EXIF blocks that cannot be read, under sound pixels: such an image stays as it is. Pillow's
+    `exif_transpose` would write the block anew, and fail.
+    """
+    try:
+        return _TURNS.get(image.getexif().get(_ORIENTATION, 1))
+    except Exception:  # as in header
+        return None
+
+
 def _check(name: str, image: Image.Image) -> None:
     if image.width * image.height > MAX_PIXELS:
         raise _too_large(name)
@@ -152,9 +174,11 @@ def _pixels(
             done = []
             if getattr(image, "n_frames", 1) > 1:
                 done.append("first frame taken")
-            if image.getexif().get(_ORIENTATION, 1) != 1:
+            image.load()  # before the EXIF block, which PNG has after the pixels
+            upright: Image.Image = image
+            if (turn := _turn(image)) is not None:
                 done.append("turned by EXIF orientation")
-            upright = ImageOps.exif_transpose(image)
+                upright = image.transpose(turn)
             if upright.mode != mode:
                 done.append(f"{upright.mode} to {mode}")
                 upright = upright.convert(mode)

@@ -10,8 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
-import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -23,6 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from spectral_ssl.data.partial import replacing
 from spectral_ssl.errors import UserError, unknown
 
 SPLITS = ("train", "test")
@@ -126,7 +125,7 @@ def ingest(
 
     Raises:
         UserError: an unknown name, a source that cannot be used (see the readers), a limit that cannot be
-            met, an `out_dir` with files of another kind, or a failure to write, for example on a full disk.
+            met, an `out_dir` with files of another kind, too little room on its disk, or a failure to write.
     """
     if name not in _READERS:
         raise unknown("data set", name, _READERS)
@@ -143,9 +142,8 @@ def ingest(
     reader = import_module(_READERS[name])
     place = None if path is None else Path(path)
     source = reader.read(path=place, image_size=image_size, limits=limits, download=download)
-    part = out.with_name(f".{out.name}.{uuid.uuid4().hex[:8]}.part")
-    try:
-        part.mkdir(parents=True)
+    image_bytes = sum(map(len, source.labels.values())) * int(np.prod(source.shape))
+    with replacing(out, image_bytes) as part:
         _write_arrays(source, part, progress)
         meta = {
             "dataset": name,
@@ -163,15 +161,6 @@ def ingest(
         (part / "meta.json").write_text(
             json.dumps(meta, indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
         )
-        _replace(part, out)
-    except OSError as error:
-        needed = sum(map(len, source.labels.values())) * int(np.prod(source.shape)) / 2**20
-        raise UserError(
-            f"cannot write {out}: {error.strerror or error}; about {needed:.0f} MiB are needed there: "
-            "make room or choose another folder, then run again"
-        ) from error
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
     return meta
 
 
@@ -285,13 +274,3 @@ def _check_replaceable(out: Path) -> None:
             )
     elif out.exists():
         raise UserError(f"{out} is a file, expected a folder to write into: choose another")
-
-
-def _replace(part: Path, out: Path) -> None:
-    if not out.exists():
-        part.rename(out)
-        return
-    old = part.with_suffix(".old")
-    out.rename(old)
-    part.rename(out)
-    shutil.rmtree(old)

@@ -31,8 +31,7 @@ def run(context: Context) -> int:
         if name == tier.data.slug:
             index = subset(dataset, tier.views.images)
             drawn = Drawn(dataset, index, preset)
-            views = torch.cat([drawn.view(generator) for _ in range(tier.views.views)])
-            np.save(folder / "views.npy", views.numpy())
+            drawn.save(folder / "views.npy", tier.views.views, generator)
             np.save(folder / "index.npy", index)
             save_graph(folder / "G.npz", views_graph(len(index), tier.views.views))
         else:
@@ -53,6 +52,15 @@ class Drawn:
     def view(self, generator: torch.Generator) -> torch.Tensor:
         """A view of each image, (n, C, H, W)."""
         return self.augmentation(self.images, generator=generator, factors=self.factors)
+
+    def save(self, path: Path, views: int, generator: torch.Generator) -> None:
+        """Views of every image, (views * n, C, H, W), all first views first; one view of each in memory at a time."""
+        shape = (views * len(self.images), *self.images.shape[1:])
+        header = {"descr": "<f4", "fortran_order": False, "shape": shape}
+        with path.open("wb") as file:
+            np.lib.format.write_array_header_1_0(file, header)
+            for _ in range(views):
+                self.view(generator).numpy().tofile(file)
 
     def sheet(self, path: Path, generator: torch.Generator) -> None:
         """A picture of each image and eight of its views, an image a row."""

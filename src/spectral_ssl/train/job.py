@@ -128,7 +128,7 @@ def _train_group(
             for run, end in zip(group, trained, strict=True):
                 if not _status(place, run).is_file():  # files that are whole are not touched again
                     with _writing(place.scratch):
-                        _write(run, end, images, place, engine)
+                        _write(run, end, images, place, engine, world.size)
             shutil.rmtree(scratch, ignore_errors=True)
     except Exception as error:
         if explained := memory.explain(error, group[0], images, members=len(group), processes=world.size):
@@ -185,7 +185,9 @@ def _discard(folder: Path) -> None:
     shutil.rmtree(folder)
 
 
-def _write(run: RunSettings, trained: Trained, images: Images, place: Place, engine: Engine) -> None:
+def _write(
+    run: RunSettings, trained: Trained, images: Images, place: Place, engine: Engine, processes: int
+) -> None:
     """A run's files, `status.json` last: its presence says that the others are whole."""
     folder, device = place.scratch_of(run), images.device
     weights = folder / "encoder.safetensors"
@@ -209,6 +211,7 @@ def _write(run: RunSettings, trained: Trained, images: Images, place: Place, eng
         "data_sha256": place.data_hash,
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
         "threads": torch.get_num_threads(),
+        "processes": processes,
         "engine": engine.model_dump(mode="json"),
         "training_seconds": round(sum(row["seconds"] for row in trained.history), 3),
         "encoder_sha256": sha256_file(weights),

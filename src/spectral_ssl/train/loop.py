@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 import time
 from collections.abc import Callable, Sequence
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from spectral_ssl.methods.base import Method
     from spectral_ssl.papers.manifest import RunSettings
     from spectral_ssl.train.images import Images
+
+log = logging.getLogger(__name__)
 
 # Test images whose embeddings' shape a row of history tells: at 2048 the ranks of wide embeddings would take a tenth of
 # an epoch's time on a GPU.
@@ -81,6 +84,11 @@ def train_together(
     store = Checkpoints(scratch, group.settings())
     if saved := store.load(images.device):
         group.restore(*saved)
+        if world.first:
+            names = ", ".join(run.id for run in runs)
+            log.warning(
+                "%s: going on from a checkpoint, epoch %d, step %d", names, group.epoch + 1, group.step
+            )
     with Stop() as stop:
         keeper = _Keeper(group, store, engine.checkpoint_seconds, stop)
         while group.epoch < group.run.epochs and group.alive:

@@ -1,0 +1,130 @@
+"""What a cluster does to jobs: each goes on from its checkpoint and ends with the bits of an undisturbed one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from .long_job import LongJob
+from .slurm import Slurm
+from .snakemake import ClusterCheckout, Running
+
+RESUMED = "going on from a checkpoint"
+
+
+@pytest.fixture(scope="module")
+def prepared(new_checkout: Callable[[], ClusterCheckout]) -> LongJob:
+    return LongJob.prepare(new_checkout())
+
+
+@pytest.fixture(scope="module")
+def undisturbed(prepared: LongJob, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    return prepared.copy(tmp_path_factory.mktemp("alone")).alone().results()
+
+
+@pytest.fixture
+def job(prepared: LongJob, undisturbed: dict[str, str], tmp_path: Path) -> LongJob:
+    return prepared.copy(tmp_path)
+
+
+def ended(running: Running, job: LongJob, undisturbed: dict[str, str], seconds: float = 240) -> None:
+    """The workflow succeeds, and the results are those of a job that nobody disturbed."""
+    assert running.wait(seconds) == 0, running.text[-3000:] + job.log
+    assert job.results() == undisturbed
+
+
+def test_a_cancelled_job_is_sent_again_with_more_and_resumes(slurm: Slurm, job: LongJob, undisturbed) -> None:
+    running = job.start()
+    slurm.run("scancel", job.until_checkpoint().id)
+    ended(running, job, undisturbed)
+    first, second = job.submitted()
+    assert (first.state, second.state) == ("CANCELLED", "COMPLETED")
+    assert (first.memory, second.memory) == ("2000M", "4000M")
+    assert (first.time_limit, second.time_limit) == ("1:00:00", "2:00:00")
+    assert RESUMED in job.log
+
+
+def test_a_job_outlives_its_slurmd_and_the_controller(slurm: Slurm, job: LongJob, undisturbed) -> None:
+    running = job.start()
+    node = job.until_checkpoint().nodes
+    slurm.stop_controller()
+    slurm.kill_slurmd(node)
+    slurm.start_controller()
+    slurm.start_slurmd(node)
+    ended(running, job, undisturbed)
+    (only,) = job.submitted()
+    assert (only.state, only.restarts) == ("COMPLETED", "0")
+    assert RESUMED not in job.log
+
+
+def test_a_job_whose_node_dies_runs_elsewhere_and_resumes(slurm: Slurm, job: LongJob, undisturbed) -> None:
+    running = job.start()
+    lost = job.until_checkpoint()
+    slurm.kill_node(lost.nodes)
+    try:
+        slurm.wait_for(lambda: slurm.job(lost.id).restarts == "1", 90, "job queued again")
+    finally:
+        slurm.start_slurmd(lost.nodes)
+    ended(running, job, undisturbed)
+    (only,) = job.submitted()
+    assert (only.state, only.id) == ("COMPLETED", lost.id)
+    assert RESUMED in job.log
+
+
+def test_a_preempted_job_is_queued_again_and_resumes(slurm: Slurm, job: LongJob, undisturbed) -> None:
+    job.checkout.profile("slurm", "default-resources", slurm_partition="scavenge")
+    running = job.start()
+    victim = job.until_checkpoint()
+    urgent = slurm.submit("sleep 1", "--partition=urgent", "--exclusive")
+    slurm.wait_for_state(urgent, "COMPLETED", 60)
+    ended(running, job, undisturbed)
+    assert slurm.job(victim.id).restarts == "1"
+    assert RESUMED in job.log
+
+
+def test_a_job_that_runs_out_of_time_gets_more_and_resumes(slurm: Slurm, job: LongJob, undisturbed) -> None:
+    # Slurm looks at limits once a minute or so: a warning 50 s before the end of a minute is soon due.
+    job.checkout.profile("slurm", "default-resources", slurm_extra="'--signal=TERM@50'")
+    running = job.start("config:jobs={runtime: 1}")
+    ended(running, job, undisturbed)
+    tries = job.submitted()
+    assert [entry.state for entry in tries] == ["FAILED"] * (len(tries) - 1) + ["COMPLETED"]
+    assert [entry.time_limit for entry in tries] == ["1:00", "2:00", "3:00"][: len(tries)]
+    assert len(tries) > 1
+    assert RESUMED in job.log
+
+
+@pytest.mark.parametrize(
+    ("config", "reason"),
+    [
+        ("jobs={memory: 9999999}", "Memory specification can not be satisfied"),
+        ("jobs={gpus: 64}", "Requested node configuration is not available"),
+    ],
+)
+def test_what_no_node_has_is_refused_in_a_line(job: LongJob, config: str, reason: str) -> None:
+    running = job.start("--retries", "0", f"config:{config}")
+    assert running.wait(60) == 1
+    (line,) = [line for line in running.text.splitlines() if line.startswith("error: ")]
+    assert line.startswith(f"error: Slurm refused {job.rule}: {reason}")
+    assert "jobs:" in line
+    assert job.submitted() == []
+
+
+@pytest.mark.parametrize(
+    ("resources", "field"), [({}, "gpus"), ({"gres": "gpu"}, "gres")], ids=["gpu", "gres"]
+)
+def test_gpus_are_asked_for_as_the_profile_says(
+    slurm: Slurm, job: LongJob, resources: dict[str, str], field: str
+) -> None:
+    job.checkout.profile("slurm", "default-resources", slurm_partition="gpu", **resources)
+    running = job.start("config:jobs={gpus: 2}", "config:training={epochs: 1}")
+    assert running.wait(120) == 0, running.text[-3000:] + job.log
+    (only,) = job.submitted()
+    assert getattr(only, field) == {"gpus": "gres:gpu:2", "gres": "gres:gpu:2"}[field]
+    assert getattr(only, {"gpus": "gres", "gres": "gpus"}[field]) in ("N/A", "")
+
+
+def test_nodes_are_usable_again(slurm: Slurm) -> None:
+    assert {slurm.node_state(node) for node in slurm.nodes} == {"idle"}
