@@ -62,5 +62,7 @@ if not ALLOWED:
 
 
 onerror:
-    for line in refusals(Path(log).read_text(encoding="utf-8")):
+    for line in refusals(
+        "".join(Path(file).read_text(encoding="utf-8") for file in log)
+    ):
         print(line, file=sys.stderr)

@@ -77,8 +77,7 @@ class LongJob:
 
     def submitted(self) -> list[Job]:
         """Its jobs in the queue's memory, one a try."""
-        folder = str(self.checkout.folder)
-        return [job for job in self.checkout.slurm.jobs() if job.folder == folder]
+        return self.checkout.jobs()
 
     def until_checkpoint(self) -> Job:
         """Its one job, once it runs and has saved a checkpoint."""

@@ -11,7 +11,7 @@ from pathlib import Path
 import yaml
 
 from ..workflow.checkout import Checkout, plain_environment, snakemake_words
-from .slurm import Slurm
+from .slurm import Job, Slurm
 
 # What the loopback needs, and a user of a real cluster does not: no accounting, and nobody to be kind to.
 HASTE = {
@@ -34,12 +34,15 @@ class Running:
 
     def wait(self, seconds: float) -> int:
         """Exit status; fails with the output's end and the daemons' logs if it takes longer."""
-        self.slurm.wait_for(
-            lambda: self.process.poll() is not None,
-            seconds,
-            lambda: f"end of snakemake, which has written:\n{self.text[-3000:]}",
-        )
-        return self.process.returncode
+        try:
+            self.slurm.wait_for(
+                lambda: self.process.poll() is not None,
+                seconds,
+                lambda: f"end of snakemake, which has written:\n{self.text[-3000:]}",
+            )
+        finally:
+            self.process.kill()  # nothing, once it has ended
+        return self.process.wait()
 
     def signal(self, number: signal.Signals) -> None:
         """Send a signal to snakemake alone, as `kill` does; Ctrl-C is SIGINT."""
@@ -53,12 +56,18 @@ class ClusterCheckout(Checkout):
     python: Path
     slurm: Slurm
 
-    def profile(self, name: str, section: str, **values: str) -> None:
-        """Set entries of a profile's section, in this copy."""
+    def profile(self, name: str, section: str, **values: str) -> dict[str, str]:
+        """A profile's section in this copy, after entries of it have been set."""
         path = self.folder / "profiles" / name / "config.yaml"
         profile = yaml.safe_load(path.read_text(encoding="utf-8"))
         profile[section] |= values
         path.write_text(yaml.safe_dump(profile), encoding="utf-8")
+        found: dict[str, str] = profile[section]
+        return found
+
+    def jobs(self) -> list[Job]:
+        """Jobs sent from this copy, in the order of their numbers."""
+        return [job for job in self.slurm.jobs() if job.folder == str(self.folder)]
 
     def start(self, *words: str, profile: str = "slurm", tier: str = "tiny.yaml") -> Running:
         """Start snakemake with a profile of the project; `config:seeds=5` overrides an entry of the tier."""

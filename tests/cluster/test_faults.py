@@ -84,15 +84,16 @@ def test_a_preempted_job_is_queued_again_and_resumes(slurm: Slurm, job: LongJob,
     assert RESUMED in job.log
 
 
-def test_a_job_that_runs_out_of_time_gets_more_and_resumes(slurm: Slurm, job: LongJob, undisturbed) -> None:
-    # Slurm looks at limits once a minute or so: a warning 50 s before the end of a minute is soon due.
-    job.checkout.profile("slurm", "default-resources", slurm_extra="'--signal=TERM@50'")
-    running = job.start("config:jobs={runtime: 1}")
+def test_a_warned_job_goes_back_to_the_queue_and_resumes(slurm: Slurm, job: LongJob, undisturbed) -> None:
+    running = job.start()
+    warned = job.until_checkpoint()
+    assert "--signal=TERM@120" in job.checkout.profile("slurm", "default-resources")["slurm_extra"]
+    # What Slurm does by itself at that time, to steps alone; its clock for it has a resolution of half a minute.
+    slurm.run("scancel", "--signal=TERM", warned.id)
     ended(running, job, undisturbed)
-    tries = job.submitted()
-    assert [entry.state for entry in tries] == ["FAILED"] * (len(tries) - 1) + ["COMPLETED"]
-    assert [entry.time_limit for entry in tries] == ["1:00", "2:00", "3:00"][: len(tries)]
-    assert len(tries) > 1
+    (only,) = job.submitted()
+    assert (only.id, only.state, only.restarts) == (warned.id, "COMPLETED", "1")
+    assert (only.memory, only.time_limit) == (warned.memory, warned.time_limit)
     assert RESUMED in job.log
 
 
@@ -100,30 +101,16 @@ def test_a_job_that_runs_out_of_time_gets_more_and_resumes(slurm: Slurm, job: Lo
     ("config", "reason"),
     [
         ("jobs={memory: 9999999}", "Memory specification can not be satisfied"),
-        ("jobs={gpus: 64}", "Requested node configuration is not available"),
+        ("jobs={gpus: 64}", "Invalid generic resource (gres) specification"),
     ],
 )
 def test_what_no_node_has_is_refused_in_a_line(job: LongJob, config: str, reason: str) -> None:
     running = job.start("--retries", "0", f"config:{config}")
-    assert running.wait(60) == 1
+    assert running.wait(200) == 1  # the plugin ends a minute late
     (line,) = [line for line in running.text.splitlines() if line.startswith("error: ")]
     assert line.startswith(f"error: Slurm refused {job.rule}: {reason}")
     assert "jobs:" in line
     assert job.submitted() == []
-
-
-@pytest.mark.parametrize(
-    ("resources", "field"), [({}, "gpus"), ({"gres": "gpu"}, "gres")], ids=["gpu", "gres"]
-)
-def test_gpus_are_asked_for_as_the_profile_says(
-    slurm: Slurm, job: LongJob, resources: dict[str, str], field: str
-) -> None:
-    job.checkout.profile("slurm", "default-resources", slurm_partition="gpu", **resources)
-    running = job.start("config:jobs={gpus: 2}", "config:training={epochs: 1}")
-    assert running.wait(120) == 0, running.text[-3000:] + job.log
-    (only,) = job.submitted()
-    assert getattr(only, field) == {"gpus": "gres:gpu:2", "gres": "gres:gpu:2"}[field]
-    assert getattr(only, {"gpus": "gres", "gres": "gpus"}[field]) in ("N/A", "")
 
 
 def test_nodes_are_usable_again(slurm: Slurm) -> None:

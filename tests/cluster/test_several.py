@@ -1,4 +1,4 @@
-"""Several processes share a run: as a workflow's job, and on two nodes by the lines that docs/distributed.md prints."""
+"""GPUs and several processes: what jobs get, and two nodes by the lines that docs/distributed.md prints."""
 
 from __future__ import annotations
 
@@ -16,9 +16,14 @@ from .snakemake import ClusterCheckout
 PAGE = Path(__file__).parents[2] / "docs/distributed.md"
 
 
-@pytest.fixture
-def job(new_checkout: Callable[[], ClusterCheckout]) -> LongJob:
+@pytest.fixture(scope="module")
+def prepared(new_checkout: Callable[[], ClusterCheckout]) -> LongJob:
     return LongJob.prepare(new_checkout(), epochs=2)
+
+
+@pytest.fixture
+def job(prepared: LongJob, tmp_path: Path) -> LongJob:
+    return prepared.copy(tmp_path)
 
 
 def trained_by(job: LongJob) -> set[int]:
@@ -26,6 +31,23 @@ def trained_by(job: LongJob) -> set[int]:
     folders = job.folders()
     assert folders
     return {json.loads((folder / "provenance.json").read_text())["processes"] for folder in folders}
+
+
+@pytest.mark.parametrize(
+    ("resources", "asked"),
+    [({}, ("gres:gpu:1", "N/A")), ({"gres": "gpu"}, ("N/A", "gres:gpu:1"))],
+    ids=["gpu", "gres"],
+)
+def test_gpus_are_asked_for_as_the_profile_says(
+    job: LongJob, resources: dict[str, str], asked: tuple[str, str]
+) -> None:
+    """Slurm's own words: GPUs of a job by --gpus, and of a node by --gres."""
+    job.checkout.profile("slurm", "default-resources", slurm_partition="gpu", **resources)
+    running = job.start("config:jobs={gpus: 1}")
+    assert running.wait(240) == 0, running.text[-3000:] + job.log
+    (only,) = job.submitted()
+    assert (only.gpus, only.gres) == asked
+    assert trained_by(job) == {1}
 
 
 def test_a_job_of_two_processes(job: LongJob) -> None:
