@@ -18,7 +18,7 @@ SNAKEMAKE := $(VENV)/bin/python -m snakemake --workflow-profile profiles/$(PROFI
 help: ## list the targets
 	@echo "make TARGET [VARIABLE=value ...]"
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1 \2/p' Makefile \
-		| while read -r name text; do printf '  %-10s %s\n' "$$name" "$$text"; done
+		| while read -r name text; do printf '  %-12s %s\n' "$$name" "$$text"; done
 	@echo "variables of reproduce: TIER=$(TIER)  PROFILE=$(PROFILE)  CONFIG='seeds=5'  ARGS='--dry-run'"
 	@echo "variable of test: PYTEST_ARGS='tests/losses -k vicreg'"
 
@@ -33,6 +33,10 @@ reproduce: $(if $(filter slurm generic,$(PROFILE)),venv-cluster,venv) ## install
 .PHONY: test
 test: venv-dev ## run the tests on two processes
 	@$(VENV)/bin/python -m pytest -n 2 $(PYTEST_ARGS)
+
+.PHONY: test-cluster
+test-cluster: venv-dev ## start a real Slurm here and run the workflow through it (Debian, root)
+	@$(VENV)/bin/python -m pytest -n 4 --dist loadfile tests/cluster --cluster $(PYTEST_ARGS)
 
 .PHONY: lint
 lint: venv-dev ## ruff, snakefmt, mypy

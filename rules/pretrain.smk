@@ -2,6 +2,7 @@
 # Exit status 3 says that a loss diverged: a result, already written, and no reason to stop.
 JOBS = targets.tier.jobs
 PROCESSES = targets.tier.engine.processes
+CORES = PROCESSES * JOBS.threads
 
 BATCHES = {
     f"pretrain_{batch.id.replace('-', '_')}": batch
@@ -24,9 +25,9 @@ for pretraining in ALLOWED & BATCHES.keys() or BATCHES:
             f"{BENCHMARKS}/pretrain/{batch.id}.tsv"
         conda:
             "environment.yaml"
-        threads: PROCESSES * JOBS.threads
+        threads: CORES
         resources:
-            **asks(PROCESSES * JOBS.memory, JOBS.runtime, PROCESSES * JOBS.gpus),
+            **asks(PROCESSES * JOBS.memory, JOBS.runtime, CORES, PROCESSES * JOBS.gpus),
         params:
             **targets.batch_parameters(batch),
             batch=batch.id,

@@ -36,6 +36,9 @@ def make_environment(folder: Path) -> Path:
     )
     seen = {sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}
     (own / "running.pth").write_text("".join(f"{path}\n" for path in sorted(seen)), encoding="utf-8")
+    # Notebooks' templates lie beside the packages, and are looked for there.
+    (folder / "share").mkdir(exist_ok=True)
+    (folder / "share/jupyter").symlink_to(Path(sys.prefix) / "share/jupyter")
     (folder / "missing.lock").write_text(missing(LOCK.read_text(encoding="utf-8")), encoding="utf-8")
     words = ["--quiet", "--disable-pip-version-check", "--no-deps", "--require-hashes"]
     done = subprocess.run(
