@@ -59,7 +59,7 @@ def replace_python(folder: Path, targets: Targets) -> None:
     stub = folder / "stub.sh"
     stub.write_text(STUB)
     stub.chmod(0o755)
-    edit(folder / "Snakefile", "PYTHON = shlex.quote(sys.executable)", f"PYTHON = {shlex.quote(str(stub))!r}")
+    edit(folder / "rules/software.smk", "shlex.quote(sys.executable)", repr(shlex.quote(str(stub))))
 
 
 def main() -> None:
@@ -98,16 +98,7 @@ def main() -> None:
         words, targets = tier(folder, tier="gpu", seeds=7 if small else 71)
         measure("dry run", targets, "--dry-run", "--quiet", "host", *words)
         rule = f"pretrain_{next(iter(targets.manifest.batches)).replace('-', '_')}"
-        remote = [
-            "--target-jobs",
-            f"{rule}:",
-            "--allowed-rules",
-            rule,
-            "--mode",
-            "remote",
-            "--nolock",
-            "--force",
-        ]
+        remote = f"--target-jobs {rule}: --allowed-rules {rule} --mode remote --nolock --force".split()
         measure("start of a cluster's job", targets, "--dry-run", *remote, *words)
         words, targets = tier(folder, tier="sweep.yaml", seeds=2 if small else 24)
         measure("sweep", targets, *words)

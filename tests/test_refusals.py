@@ -36,7 +36,7 @@ def test_each_reason_has_its_line():
     lines = refusals(ERROR.format(rule="a", said=MEMORY) + ERROR.format(rule="b", said=said))
     assert [line.split(";")[0] for line in lines] == [
         "error: Slurm refused a: Memory specification can not be satisfied",
-        "error: Slurm refused b: Batch job submission failed: Invalid partition name specified",
+        "error: Slurm refused b: Invalid partition name specified",
     ]
 
 

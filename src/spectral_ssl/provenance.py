@@ -128,7 +128,7 @@ def _text_meaning(path: Path) -> str:
     if path.suffix == ".yaml":
         import yaml
 
-        loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # of libyaml, where that was there
+        loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's, where PyYAML was built with it
         text = json.dumps(yaml.load(text, loader), sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 
 SUBMISSION = re.compile(
@@ -27,8 +28,9 @@ def refusals(log: str) -> list[str]:
 
 
 def _reason(said: str) -> str:
-    """sbatch's first complaint; the second, "Batch job submission failed", repeats it in other words."""
-    lines = (line.removeprefix("sbatch: ").removeprefix("error: ").strip() for line in said.splitlines())
+    """sbatch's first complaint; what follows repeats it in other words."""
+    before = ("sbatch: ", "error: ", "Batch job submission failed: ")
+    lines = (functools.reduce(str.removeprefix, before, line).strip() for line in said.splitlines())
     return next((line for line in lines if line), "sbatch gave no reason")
 
 

@@ -67,7 +67,7 @@ def test_two_thousand_runs_cost_no_more_each_than_a_thousand(checkout: Any) -> N
         names.append(told["names"])
     assert len(set(map(tuple, names))) == 1  # names are copied for every job that is formatted
     each = [(seconds[i + 1] - seconds[i]) / (runs[i + 1] - runs[i]) for i in (0, 1)]
-    assert each[1] < 1.6 * each[0]
+    assert each[1] < 2 * each[0]  # were it the square of the runs, 2.5
     # A job a run, a data set, what is trained on finite graphs; views, report, all; four a paper and its checks.
     targets = gpu(sizes[-1])
     expected = runs[-1] + len(targets.datasets) + len(targets.networks_trained) + 3 + 4 * len(targets.papers)
