@@ -24,10 +24,11 @@ help: ## list the targets
 
 # The profile says on how many cores. Snakemake's failure does not keep the summary from being printed; the worse of the two statuses counts.
 .PHONY: reproduce
-reproduce: $(if $(filter slurm generic,$(PROFILE)),venv-cluster,venv) ## install what is needed, run the workflow at TIER, end with a summary (2: a run diverged)
+reproduce: $(if $(shell grep -s "^executor:" profiles/$(PROFILE)/config.yaml),venv-cluster,venv) ## install what is needed, run the workflow at TIER, end with a summary (2: a run diverged)
 	@status=0; \
 	$(SNAKEMAKE) $(ARGS) --config tier="$(TIER)" $(CONFIG) || status=$$?; \
-	$(RUN) spectral_ssl summary --tier "$(TIER)" $(CONFIG:%=--set %) || status=$$?; \
+	set --; for word in $(CONFIG); do set -- "$$@" --set "$$word"; done; \
+	$(RUN) spectral_ssl summary --tier "$(TIER)" "$$@" || status=$$?; \
 	exit $$status
 
 .PHONY: test
@@ -36,7 +37,7 @@ test: venv-dev ## run the tests on two processes
 
 .PHONY: test-cluster
 test-cluster: venv-dev ## start a real Slurm here and run the workflow through it (Debian, root)
-	@$(VENV)/bin/python -m pytest -n 4 --dist loadfile tests/cluster --cluster $(PYTEST_ARGS)
+	@$(VENV)/bin/python -m pytest -n 2 --dist loadfile tests/cluster --cluster $(PYTEST_ARGS)
 
 .PHONY: lint
 lint: venv-dev ## ruff, snakefmt, mypy

@@ -55,8 +55,8 @@ container=$(buildah from localhost/spectral-ssl)
 
 # The user is the image's, and of the checkout only three folders may be written to.
 inside() {
-    buildah run --volume "$PWD:/work:ro" --volume "$PWD/results:/work/results" \
-        --volume "$PWD/figures:/work/figures" --volume "$PWD/.snakemake:/work/.snakemake" "$container" -- "$@"
+    buildah run --volume "$PWD:/checkout:ro" --volume "$PWD/results:/checkout/results" \
+        --volume "$PWD/figures:/checkout/figures" --volume "$PWD/.snakemake:/checkout/.snakemake" "$container" -- "$@"
 }
 section() { awk -v name="%$1" '/^%/ { on = $1 == name; next } on' containers/spectral-ssl.def; }
 

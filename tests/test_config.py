@@ -190,6 +190,11 @@ def test_an_override_of_one_recipe_leaves_those_that_share_its_text() -> None:
     assert changed.recipes["barlow_twins"] == plain.recipes["barlow_twins"]
 
 
+def test_an_override_of_a_section_leaves_its_other_keys() -> None:
+    plain, changed = load_tier("gpu"), load_tier("gpu", ["jobs={memory: 32000}"])
+    assert changed.jobs == plain.jobs.model_copy(update={"memory": 32000})
+
+
 def test_an_override_may_open_a_recipe() -> None:
     tier = load_tier("smoke", ["recipes.vicreg.hyperparameters.covariance=4"], CONFIG)
     assert tier.recipes["vicreg"].hyperparameters == {"covariance": 4.0}

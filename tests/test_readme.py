@@ -29,7 +29,7 @@ TIERS = sorted(path.stem for path in (ROOT / "config").glob("*.yaml"))
 ARXIV = {"haochen2021": "2106.04156", "balestriero2022": "2205.11508", "garrido2023": "2206.02574"}
 BLOCK = re.compile(r"^(?P<head>[^\n]*)\n\n?```(?P<kind>\w+)\n(?P<text>.*?)^```$", flags=re.M | re.S)
 # Placeholders, and what worked examples add, which tests/workflow/test_worked_examples.py runs.
-MADE_UP = {"path/to/mine.yaml", "config/moons.yaml"}
+MADE_UP = {"path/to/mine.yaml", "config/moons.yaml", "profiles/mysite"}
 every_page = pytest.mark.parametrize("name", PAGES, ids=str)
 
 
@@ -161,7 +161,7 @@ def test_snakemake_commands_name_rules_or_files(name: Path) -> None:
     for words in commands(TEXTS[name]):
         if words[0] == "snakemake" and len(words) > 1:
             args = get_argument_parser().parse_args(words[1:])
-            config = dict(word.split("=", 1) for word in args.config)
+            config = dict(word.split("=", 1) for word in args.config or [])
             known = Targets({key: yaml.safe_load(value) for key, value in config.items()}, ROOT / "config")
             assert set(args.targets) <= rules | set(known.everything())
 

@@ -72,7 +72,8 @@ def _override(values: dict[str, Any], override: str) -> None:
         values[section] = dict(inner)  # an anchor's other names keep theirs
         values = values[section]
     try:
-        values[last] = yaml.safe_load(text)
+        value, old = yaml.safe_load(text), values.get(last)
+        values[last] = old | value if value and isinstance(old, dict) and isinstance(value, dict) else value
     except yaml.YAMLError:
         raise UserError(f"--set {override!r}: '{text}' is not a YAML value") from None
 

@@ -59,7 +59,11 @@ class Targets:
     def launcher(self) -> str:
         """What starts the processes that train a run together; nothing for one process."""
         processes = self.tier.engine.processes
-        return f"-m torch.distributed.run --standalone --nproc-per-node {processes} " if processes > 1 else ""
+        return (
+            f"-m spectral_ssl.train.launch --standalone --nproc-per-node {processes} "
+            if processes > 1
+            else ""
+        )
 
     @property
     def datasets(self) -> list[str]:

@@ -69,12 +69,14 @@ class ClusterCheckout(Checkout):
         """Jobs sent from this copy, in the order of their numbers."""
         return [job for job in self.slurm.jobs() if job.folder == str(self.folder)]
 
-    def start(self, *words: str, profile: str = "slurm", tier: str = "tiny.yaml") -> Running:
+    def start(
+        self, *words: str, profile: str = "slurm", tier: str = "tiny.yaml", option: str = "--workflow-profile"
+    ) -> Running:
         """Start snakemake with a profile of the project; `config:seeds=5` overrides an entry of the tier."""
         log = next(
             path for number in itertools.count() if not (path := self.folder / f"run{number}.txt").exists()
         )
-        words = ("--workflow-profile", f"profiles/{profile}", *HASTE.get(profile, ()), *words)
+        words = (option, f"profiles/{profile}", *HASTE.get(profile, ()), *words)
         with log.open("wb") as output:
             process = subprocess.Popen(
                 [self.python, *snakemake_words(words, tier)],

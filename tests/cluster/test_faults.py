@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,6 +11,7 @@ import pytest
 
 from .long_job import LongJob
 from .slurm import Slurm
+from .slurm_files import GPUS_PER_NODE
 from .snakemake import ClusterCheckout, Running
 
 RESUMED = "going on from a checkpoint"
@@ -51,6 +54,7 @@ def test_a_job_outlives_its_slurmd_and_the_controller(slurm: Slurm, job: LongJob
     node = job.until_checkpoint().nodes
     slurm.stop_controller()
     slurm.kill_slurmd(node)
+    time.sleep(20)  # several questions without an answer
     slurm.start_controller()
     slurm.start_slurmd(node)
     ended(running, job, undisturbed)
@@ -97,11 +101,23 @@ def test_a_warned_job_goes_back_to_the_queue_and_resumes(slurm: Slurm, job: Long
     assert RESUMED in job.log
 
 
+def test_an_interrupted_workflow_cancels_its_jobs_and_resumes(
+    slurm: Slurm, job: LongJob, undisturbed
+) -> None:
+    running = job.start()
+    sent = job.until_checkpoint()
+    running.signal(signal.SIGINT)
+    assert running.wait(120) != 0
+    slurm.wait_for_state(sent.id, "CANCELLED", 60)
+    ended(job.start(), job, undisturbed)
+    assert RESUMED in job.log
+
+
 @pytest.mark.parametrize(
     ("config", "reason"),
     [
         ("jobs={memory: 9999999}", "Memory specification can not be satisfied"),
-        ("jobs={gpus: 64}", "Requested node configuration is not available"),
+        (f"jobs={{gpus: {GPUS_PER_NODE + 1}}}", "Requested node configuration is not available"),
     ],
 )
 def test_what_no_node_has_is_refused_in_a_line(job: LongJob, config: str, reason: str) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
@@ -65,12 +64,15 @@ def test_profiles_measure_the_same(
         for path in (checkout.folder / "results/smoke/tables").glob("*/measurements.csv")
     }
     assert len(found) == 3
-    kept = tmp_path_factory.getbasetemp() / "measured"
+    kept = {paper: tmp_path_factory.getbasetemp() / f"measured-{paper}.csv" for paper in found}
+    others = {paper: path.read_text(encoding="utf-8") for paper, path in kept.items() if path.exists()}
     for paper, text in found.items():
-        path = Path(f"{kept}-{paper}.csv")
-        if path.exists():
-            assert timeless(path.read_text(encoding="utf-8")) == timeless(text)
-        path.write_text(text, encoding="utf-8")
+        kept[paper].write_text(text, encoding="utf-8")
+    if not others:
+        pytest.skip("the first profile has nothing to be compared with")
+    assert {paper: timeless(text) for paper, text in others.items()} == {
+        paper: timeless(text) for paper, text in found.items()
+    }
 
 
 def timeless(text: str) -> list[str]:

@@ -41,7 +41,7 @@ def test_profiles_for_batch_systems_agree():
         yaml.safe_load((ROOT / f"profiles/{name}/config.yaml").read_text(encoding="utf-8"))
         for name in ("slurm", "generic")
     )
-    common = slurm.keys() & generic.keys() - {"executor"}
+    common = slurm.keys() & generic.keys() - {"executor", "max-status-checks-per-second"}
     assert len(common) >= 8
     assert {key: slurm[key] for key in common} == {key: generic[key] for key in common}
     assert slurm["slurm-requeue"] is True
@@ -59,9 +59,7 @@ def test_every_rule_says_what_it_asks_for():
     bodies = [body for path in (ROOT / "rules").glob("*.smk") for body in rules_of(path.read_text())]
     assert len(bodies) == 9
     for body in bodies:
-        assert re.search(r"threads: [^\n]+\n\s+resources:\n\s+\*\*asks\(.*\d+|\*\*asks\(PROCESSES", body), (
-            body
-        )
+        assert re.search(r"threads: [^\n]+\n\s+resources:\n\s+\*\*asks\(", body), body
 
 
 @pytest.fixture
@@ -97,6 +95,9 @@ def status(tmp_path):
         ("TIMEOUT", "failed"),
         ("OUT_OF_MEMORY", "failed"),
         ("PREEMPTED", "failed"),
+        ("SIGNALING", "running"),
+        ("STAGE_OUT", "running"),
+        ("squeue: warning: the cluster is old\nRUNNING", "running"),
     ],
 )
 def test_status_of_a_job_in_the_queue(status, state, meaning):
@@ -108,6 +109,7 @@ def test_status_of_a_job_that_the_queue_has_forgotten(status):
     assert status(gone, 1, "COMPLETED") == "success"
     assert status(gone, 1, "CANCELLED by 0") == "failed"
     assert status(gone, 1) == "failed"
+    assert status("", 0, "COMPLETED") == "success"
 
 
 def test_a_silent_controller_has_lost_no_job(status):

@@ -1,9 +1,8 @@
-"""The graph at thousands of runs: what a plan and the start of a cluster's job cost, and what they define."""
+"""The graph at thousands of runs: what a plan and the start of a cluster's job define."""
 
 from __future__ import annotations
 
 import ast
-import resource
 import sys
 from collections import Counter
 from pathlib import Path
@@ -29,22 +28,20 @@ def gpu(seeds: int) -> Targets:
     return Targets({"tier": "gpu", "seeds": seeds}, ROOT / "config")
 
 
-def planned(checkout: Any, *words: str, seeds: int) -> tuple[float, dict[str, list[str]], str]:
-    """CPU seconds of a dry run of the gpu tier, what the Snakefile defined, and what was printed."""
+def planned(checkout: Any, *words: str, seeds: int) -> tuple[dict[str, list[str]], str]:
+    """What a dry run of the gpu tier defined, and what it printed."""
     snakefile = checkout.folder / "telling.smk"
     snakefile.write_text((checkout.folder / "Snakefile").read_text() + TELL)
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     done = checkout.snakemake(
         "--snakefile", str(snakefile), "--dry-run", *words, f"config:seeds={seeds}", tier="gpu"
     )
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
     assert done.returncode == 0, done.stderr[-2000:]
     told = {
         line.split()[0]: line.split()[1:]
         for line in done.stderr.splitlines()
         if line.startswith(("names", "rules"))
     }
-    return after.ru_utime - before.ru_utime, told, done.stdout
+    return told, done.stdout
 
 
 def remote(rule: str) -> list[str]:
@@ -56,18 +53,15 @@ def rule_of(targets: Targets) -> str:
     return f"pretrain_{next(iter(targets.manifest.batches)).replace('-', '_')}"
 
 
-def test_two_thousand_runs_cost_no_more_each_than_a_thousand(checkout: Any) -> None:
-    sizes = [2, 6, 14]
+def test_what_is_copied_for_a_job_does_not_grow_with_the_runs(checkout: Any) -> None:
+    sizes = [2, 8]
     runs = [len(gpu(seeds).manifest.runs) for seeds in sizes]
-    assert runs[-1] > 1900
-    seconds, names, output = [], [], ""
+    assert runs[1] > 1000 > 2 * runs[0]
+    names, output = [], ""
     for size in sizes:
-        taken, told, output = planned(checkout, "--quiet", "rules", seeds=size)
-        seconds.append(taken)
+        told, output = planned(checkout, "--quiet", "rules", seeds=size)
         names.append(told["names"])
-    assert len(set(map(tuple, names))) == 1  # names are copied for every job that is formatted
-    each = [(seconds[i + 1] - seconds[i]) / (runs[i + 1] - runs[i]) for i in (0, 1)]
-    assert each[1] < 2 * each[0]  # were it the square of the runs, 2.5
+    assert names[0] == names[1]  # the Snakefile's names are copied for every string of every job
     # A job a run, a data set, what is trained on finite graphs; views, report, all; four a paper and its checks.
     targets = gpu(sizes[-1])
     expected = runs[-1] + len(targets.datasets) + len(targets.networks_trained) + 3 + 4 * len(targets.papers)
@@ -77,16 +71,11 @@ def test_two_thousand_runs_cost_no_more_each_than_a_thousand(checkout: Any) -> N
 
 def test_a_clusters_job_defines_what_it_needs_and_no_more(checkout: Any) -> None:
     rule = rule_of(gpu(2))
-    _, told, output = planned(checkout, *remote(rule), seeds=2)
+    told, output = planned(checkout, *remote(rule), seeds=2)
     assert told["rules"] == [rule]
     assert rule in output
-    _, told, _ = planned(checkout, *remote("views"), seeds=2)
+    told, _ = planned(checkout, *remote("views"), seeds=2)
     assert told["rules"] == ["data", "data_cifar10", "data_cifar100", "data_factors", "views"]
-
-
-def test_a_clusters_job_starts_as_fast_among_two_thousand(checkout: Any) -> None:
-    few, many = (planned(checkout, *remote(rule_of(gpu(seeds))), seeds=seeds)[0] for seeds in (2, 14))
-    assert many < 1.5 * few
 
 
 def test_a_clusters_job_of_an_unknown_rule_is_refused(checkout: Any) -> None:

@@ -133,5 +133,5 @@ def test_how_the_machine_is_used_repeats_no_run() -> None:
 def test_several_processes_are_launched_and_one_is_not() -> None:
     assert targets().launcher == ""
     words = targets(engine={"processes": 3}).launcher.split()
-    assert words[:2] == ["-m", "torch.distributed.run"]
+    assert words[:2] == ["-m", "spectral_ssl.train.launch"]
     assert words[words.index("--nproc-per-node") + 1] == "3"
