@@ -242,7 +242,12 @@ def test_hadolint():
 
 def test_shellcheck():
     script = [program("shellcheck"), "-"]
-    for path in [*FOLDER.glob("*.sh"), *ROOT.glob("rules/*.sh"), *ROOT.glob("profiles/*/*.sh")]:
+    for path in [
+        *FOLDER.glob("*.sh"),
+        *ROOT.glob("rules/*.sh"),
+        *ROOT.glob("profiles/*/*.sh"),
+        *ROOT.glob("profiles/slurm/*/*"),
+    ]:
         assert complaints(script, path.read_text(encoding="utf-8")) == ""
     section = [*script[:1], "--shell=sh", "-"]
     parts = sections(RECIPE)[1]

@@ -65,9 +65,9 @@ class LongJob:
         path = self.checkout.folder / f"results/long/logs/pretrain/{self.batch}.log"
         return path.read_text(encoding="utf-8") if path.exists() else ""
 
-    def start(self, *words: str, option: str = "--workflow-profile") -> Running:
-        """Have snakemake submit it, with the profile by either of two options."""
-        return self.checkout.start(self.rule, *words, tier=TIER, option=option)
+    def start(self, *words: str, profile: str = "slurm", option: str = "--workflow-profile") -> Running:
+        """Have snakemake submit it, with a profile by either of two options."""
+        return self.checkout.start(self.rule, *words, profile=profile, tier=TIER, option=option)
 
     def alone(self) -> LongJob:
         """Run it here, without snakemake and undisturbed."""

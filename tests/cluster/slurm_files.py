@@ -11,6 +11,8 @@ NODES = 2
 GPUS_PER_NODE = 2
 MEMORY_MB = 8000  # what each node claims; jobs of the tests use far less
 
+SACCT = Path(__file__).parents[2] / "profiles/slurm/without-accounting/sacct"
+
 # Both nodes are this machine, so that together they claim twice its cores: `config_overrides` has slurmd take the
 # numbers written here. No memory limit is enforced (task/none) and nothing is accounted, which needs a database.
 # MinJobAge keeps ended jobs in squeue. A job that is queued again waits as long as a credential may live.
@@ -73,6 +75,7 @@ def write_files(folder: Path, **settings: int | str) -> tuple[str, ...]:
     srun = f'#!/bin/sh\nSLURM_CONF={folder}/slurm.conf exec {shutil.which("srun")} "$@"\n'
     (folder / "bin/srun").write_text(srun, encoding="utf-8")
     (folder / "bin/srun").chmod(0o755)
+    (folder / "bin/sacct").symlink_to(SACCT)
     cores = max(2, os.cpu_count() or 1)  # two, for a test of a job that needs two
     host = socket.gethostname().partition(".")[0]
     controller_port, *ports = free_ports(1 + NODES)

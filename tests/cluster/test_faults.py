@@ -49,8 +49,11 @@ def test_a_cancelled_job_is_sent_again_with_more_and_resumes(slurm: Slurm, job: 
     assert RESUMED in job.log
 
 
-def test_a_job_outlives_its_slurmd_and_the_controller(slurm: Slurm, job: LongJob, undisturbed) -> None:
-    running = job.start()
+@pytest.mark.parametrize("profile", ["slurm", "generic"])
+def test_a_job_outlives_its_slurmd_and_the_controller(
+    slurm: Slurm, job: LongJob, undisturbed, profile: str
+) -> None:
+    running = job.start(profile=profile)
     node = job.until_checkpoint().nodes
     slurm.stop_controller()
     slurm.kill_slurmd(node)

@@ -50,7 +50,10 @@ def test_without_the_companion_its_cells_are_absent_and_the_others_as_before() -
 
 
 def test_a_companion_overrides_the_tiers_training_and_keeps_the_rest() -> None:
-    chosen = tier("companions.factors.training={encoder: mlp, embedding_dim: 5, projector: 7-d, epochs: 3}")
+    chosen = tier(
+        "companions.factors.training={}",
+        "companions.factors.training={encoder: mlp, embedding_dim: 5, projector: 7-d, epochs: 3}",
+    )
     plain, beside = resolve(chosen, "simclr", {}, 1), resolve(chosen, "simclr", {}, 1, "factors")
     expected = {"dataset": "factors", "encoder": "mlp", "embedding_dim": 5, "projector": "7-d", "epochs": 3}
     assert beside == plain.model_copy(update=expected)
