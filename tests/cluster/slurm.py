@@ -143,9 +143,12 @@ class Slurm:
     def kill_node(self, node: str) -> None:
         """SIGKILL to all of a node, as if its power had failed: slurmd, shepherds, then their jobs."""
         self.kill_slurmd(node)
-        jobs = family(f"SLURMD_NODENAME={node}")
-        for process in [*shepherds(jobs), *jobs]:
-            kill(process)
+        deadline = time.monotonic() + 20
+        while jobs := family(f"SLURMD_NODENAME={node}"):  # one may be starting another
+            assert time.monotonic() < deadline, f"processes {jobs} outlive SIGKILL"
+            for process in [*shepherds(jobs), *jobs]:
+                kill(process)
+            time.sleep(0.05)
 
     def start_slurmd(self, node: str) -> None:
         """A node's slurmd, which finds the jobs that an earlier one has left; returns when it takes jobs."""

@@ -83,9 +83,9 @@ def test_a_job_of_a_node_without_power_runs_elsewhere(slurm: Slurm) -> None:
     )
     slurm.wait_for(lambda: slurm.output(job), 20, "start of the job")
     node = slurm.job(job).nodes
-    slurm.kill_node(node)
-    assert family(f"SLURMD_NODENAME={node}") == []
     try:
+        slurm.kill_node(node)
+        assert family(f"SLURMD_NODENAME={node}") == []
         slurm.wait_for(lambda: slurm.output(job).count("on") == 2, 100, "second start")
     finally:
         slurm.start_slurmd(node)
