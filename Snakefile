@@ -45,6 +45,7 @@ report: "rules/report.rst"
 include: "rules/captions.smk"
 include: "rules/resources.smk"
 include: "rules/allowed.smk"
+include: "rules/damaged.smk"
 
 
 for name in FILES:

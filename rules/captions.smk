@@ -6,7 +6,7 @@ import tempfile
 
 from spectral_ssl.papers import PAPERS
 from spectral_ssl.papers.manifest import digest
-from spectral_ssl.targets import products
+from spectral_ssl.jobs import products
 
 CAPTIONS = tempfile.TemporaryDirectory(prefix="captions")
 # Two of each: between two the report has a switch, on the first by the alphabet.

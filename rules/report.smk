@@ -51,6 +51,7 @@ rule report:
         **asks(2000, 30),
     params:
         **targets.report_parameters(),
+        tier=targets.tier.name,
     message:
         "report: results/report.html"
     shell:

@@ -10,10 +10,11 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from spectral_ssl.config import load_tier
 from spectral_ssl.errors import UserError
@@ -98,6 +99,12 @@ def parser() -> argparse.ArgumentParser:
             command.add_argument(
                 "--device", default=None, help="cpu, cuda, cuda:1 ...; default: cuda if present"
             )
+        if name == "summary":
+            command.add_argument(
+                "--checksums",
+                action="store_true",
+                help="compare every byte of the results, not their lengths",
+            )
         if name in ("tables", "figures", "notebook"):
             command.add_argument("--paper", required=True, help=PAPERS)
         if name == "theorems":
@@ -128,7 +135,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         options["quiet"] = args.quiet
     try:
         context = _context(args)
-        status: int = import_module(f"spectral_ssl.stages.{args.stage}").run(context, **options)
+        with _receipts(context, args.stage, options):
+            status: int = import_module(f"spectral_ssl.stages.{args.stage}").run(context, **options)
         return status
     except UserError as error:
         return _fail(str(error), error.exit_code, debug=args.debug)
@@ -161,6 +169,23 @@ def _context(args: argparse.Namespace) -> Context | None:
     context = Context(tier, args.root, args.quiet)
     _ = context.manifest  # refuses unknown names before anything is read or written
     return context
+
+
+@contextmanager
+def _receipts(context: Context | None, stage: str, options: Mapping[str, Any]) -> Iterator[None]:
+    """Refuses damaged results that the stage needs; at the end receipts say what it wrote, by the first of its
+    processes.
+    """
+    if context is None or os.environ.get("RANK", "0") != "0":
+        yield
+        return
+    from spectral_ssl.jobs import Jobs
+    from spectral_ssl.receipts import writing
+
+    jobs = Jobs(context.tier, context.layout, context.manifest).of_command(stage, options)
+    part = ("only", "instances", "seed") if stage == "theorems" else ()
+    with writing(context.layout, jobs, whole=all(options[name] is None for name in part)):
+        yield
 
 
 def _fail(message: str, status: int, *, debug: bool) -> int:

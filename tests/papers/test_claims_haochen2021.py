@@ -16,7 +16,7 @@ from spectral_ssl.papers.manifest import Cell, RunSettings
 from spectral_ssl.papers.printed import printed_cells
 from spectral_ssl.papers.rules import COMPOSITE
 from spectral_ssl.stages import Context
-from spectral_ssl.targets import products
+from spectral_ssl.jobs import products
 
 CONFIG = Path(__file__).parents[2] / "config"
 PAPER = "haochen2021"

@@ -9,7 +9,7 @@ import nbformat
 import pytest
 
 from spectral_ssl.papers import PAPERS
-from spectral_ssl.targets import products
+from spectral_ssl.jobs import products
 
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 

@@ -20,7 +20,7 @@ from spectral_ssl.papers.statements import misprints
 from spectral_ssl.provenance import read_json, write_json, write_text
 from spectral_ssl.report.theorems import evidence
 from spectral_ssl.stages import Context, report
-from spectral_ssl.targets import products
+from spectral_ssl.jobs import products
 
 CONFIG = Path(__file__).parents[2] / "config"
 SMUGGLED = "<script>alert('x')</script>"

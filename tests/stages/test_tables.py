@@ -17,7 +17,8 @@ from spectral_ssl.papers.evidence import COLUMNS, VERDICTS
 from spectral_ssl.provenance import read_json, write_json
 from spectral_ssl.stages import Context, data, figures, tables, views
 from spectral_ssl.stages.tables import write_csv
-from spectral_ssl.targets import Targets, products
+from spectral_ssl.jobs import products
+from spectral_ssl.targets import Targets
 
 CONFIG = Path(__file__).parents[2] / "config"
 SMALL = ("data.train_limit=60", "data.test_limit=40", "views.images=20", "views.views=2", "probes.draws=2")

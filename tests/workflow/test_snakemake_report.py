@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from spectral_ssl.papers import PAPERS
-from spectral_ssl.targets import products
+from spectral_ssl.jobs import products
 
 if sys.platform == "win32":
     pytest.skip("the rules need a POSIX shell", allow_module_level=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING
 from spectral_ssl.costs.estimate import Cost, Estimator
 from spectral_ssl.costs.histories import image_bytes
 from spectral_ssl.costs.images import Shape, labelled, shape
+from spectral_ssl.jobs import Jobs
 from spectral_ssl.layout import INDUCTIVE_BIAS
-from spectral_ssl.papers import PAPERS, paper_networks
 from spectral_ssl.papers.manifest import Batch
-from spectral_ssl.targets import Targets
 
 if TYPE_CHECKING:
     from spectral_ssl.stages import Context
@@ -35,67 +34,40 @@ class Job:
     finished: bool = False
 
 
-class Planned(Targets):
-    """The files of a tier's jobs, of a tier that is read already and below a folder of its own."""
-
-    def __init__(self, context: Context) -> None:
-        self.tier = context.tier
-        self.layout = context.layout
-        self.papers = list(PAPERS)
-        self.manifest = context.manifest
-
-
 def jobs(context: Context, estimator: Estimator, cores: int) -> list[Job]:
     """Every job of the tier in the workflow's order, predicted for a machine with that many cores."""
     listed: dict[str, Job] = {}
-    for job in _jobs(Planned(context), estimator, cores):
+    for job in _jobs(Jobs(context.tier, context.layout, context.manifest), estimator, cores):
         # Files that are older than what they are made of are made again; the report's page is shared by tiers.
         finished = job.finished and all(listed[need].finished for need in job.needs)
         listed[job.id] = replace(job, finished=finished)
     return list(listed.values())
 
 
-def _jobs(targets: Planned, estimator: Estimator, cores: int) -> Iterator[Job]:
-    tier = targets.tier
-    shapes = {name: shape(data, targets.layout.data(name)) for name, data in tier.datasets.items()}
-
-    def other(
-        stage: str, job: str, files: Sequence[str], needs: Iterable[str] = (), work: float = 1.0
-    ) -> Job:
-        cost = estimator.stage(stage, job, tier.name, work)
-        return Job(f"{stage}/{job}", stage, cost, tuple(needs), finished=_all(files))
-
-    for name, found in shapes.items():
-        size = image_bytes(found) if found else 0.0
-        job = other("data", name, targets.data(name), work=size)
-        yield job if found is None else _with_bytes(job, size)
-    yield other("views", "", targets.views(), [f"data/{name}" for name in shapes])
-    for batch in targets.manifest.batches.values():
-        yield _training(targets, estimator, batch, shapes[batch.runs[0].dataset], cores)
-    for paper in targets.papers:
-        yield other("theorems", paper, targets.theorems(paper))
-    for name in targets.networks_trained:
-        yield other("networks", name, targets.networks(name), work=_network_steps(targets, name))
-    trained = {
-        run.id: f"pretrain/{batch.id}" for batch in targets.manifest.batches.values() for run in batch.runs
-    }
-    runs = float(len(targets.manifest.runs))
-    for paper in targets.papers:
-        needs = [f"data/{name}" for name in shapes] + ["views/", f"theorems/{paper}"]
-        needs += dict.fromkeys(trained[cell.run] for cell in targets.manifest.paper_cells(paper))
-        needs += [f"networks/{name}" for name in paper_networks(paper) if name in targets.networks_trained]
-        yield other("tables", paper, targets.tables(paper), needs, runs)
-    for paper in targets.papers:
-        yield other("figures", paper, targets.figures(paper), [f"tables/{paper}"])
-    for paper in targets.papers:
-        needs = [f"{stage}/{paper}" for stage in ("tables", "theorems", "figures")]
-        yield other("notebook", paper, targets.notebook(paper), needs)
-    needs = ["views/", *(f"{stage}/{paper}" for stage in ("figures", "notebook") for paper in targets.papers)]
-    yield other("report", "", targets.report(), needs)
+def _jobs(planned: Jobs, estimator: Estimator, cores: int) -> Iterator[Job]:
+    tier = planned.tier
+    shapes = {name: shape(data, planned.layout.data(name)) for name, data in tier.datasets.items()}
+    runs = float(len(planned.manifest.runs))
+    for job in planned.jobs.values():
+        stage, _, name = job.id.partition("/")
+        if stage == "pretrain":
+            batch = planned.manifest.batches[name]
+            yield _training(planned, estimator, batch, shapes[batch.runs[0].dataset], cores)
+            continue
+        found = shapes.get(name) if stage == "data" else None
+        work = {
+            "data": image_bytes(found) if found else 0.0,
+            "networks": _network_steps(planned, name),
+            "tables": runs,
+        }.get(stage, 1.0)
+        cost = estimator.stage(stage, name, tier.name, work)
+        finished = all(Path(file).is_file() for file in job.files)
+        foreseen = Job(job.id, stage, cost, job.needs, finished=finished)
+        yield foreseen if found is None else _with_bytes(foreseen, work)
 
 
-def _training(targets: Planned, estimator: Estimator, batch: Batch, found: Shape | None, cores: int) -> Job:
-    tier = targets.tier
+def _training(planned: Jobs, estimator: Estimator, batch: Batch, found: Shape | None, cores: int) -> Job:
+    tier = planned.tier
     asked, gpus = (
         tier.jobs.threads * tier.engine.processes,
         0 if estimator.device == "cpu" else tier.engine.processes,
@@ -119,7 +91,7 @@ def _training(targets: Planned, estimator: Estimator, batch: Batch, found: Shape
         # A GPU is as fast with fewer threads beside it, so that a cluster's jobs may be planned on a small machine.
         threads=asked if gpus else min(asked, cores),
         gpus=gpus,
-        finished=all((targets.layout.runs / run.id / "status.json").is_file() for run in batch.runs),
+        finished=all((planned.layout.runs / run.id / "status.json").is_file() for run in batch.runs),
     )
 
 
@@ -127,15 +99,11 @@ def _with_bytes(job: Job, size: float) -> Job:
     return replace(job, cost=replace(job.cost, bytes=size))
 
 
-def _network_steps(targets: Planned, name: str) -> float:
-    networks = targets.tier.networks
+def _network_steps(planned: Jobs, name: str) -> float:
+    networks = planned.tier.networks
     if networks is None:
         return 1.0
     return float(networks.seeds * (networks.pair_steps if name == INDUCTIVE_BIAS else networks.steps))
-
-
-def _all(files: Sequence[str]) -> bool:
-    return all(Path(file).is_file() for file in files)
 
 
 def wall_seconds(jobs: Sequence[Job], cores: int, gpus: int, end: str = "seconds") -> float:

@@ -10,13 +10,13 @@ from typing import Any
 
 import pandas as pd
 
+from spectral_ssl.jobs import products
 from spectral_ssl.layout import Layout
 from spectral_ssl.papers import PAPERS, speed
 from spectral_ssl.papers.evidence import VERDICTS
 from spectral_ssl.papers.ledger import COMPOSITE, counts
 from spectral_ssl.provenance import read_json
 from spectral_ssl.report.words import anchor, beside, number
-from spectral_ssl.targets import products
 
 TITLES = {**PAPERS, speed.NAME: speed.TITLE}
 FILTERS = ("tier", "paper", "kind", "verdict", "family")

@@ -6,12 +6,12 @@ import re
 from pathlib import Path
 from typing import Any
 
+from spectral_ssl.jobs import products
 from spectral_ssl.layout import FIGURE_FORMATS, TABLE_FORMATS
 from spectral_ssl.papers import PAPERS
 from spectral_ssl.report.inputs import text
 from spectral_ssl.report.words import anchor, beside, picture
 from spectral_ssl.stages import Context
-from spectral_ssl.targets import products
 
 CELL = re.compile(r"(?<!\\)\|")
 

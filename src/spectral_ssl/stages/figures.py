@@ -9,10 +9,10 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from spectral_ssl.errors import UserError
+from spectral_ssl.jobs import products
 from spectral_ssl.papers.manifest import check_papers
 from spectral_ssl.plotting import save, titled
 from spectral_ssl.stages import Context
-from spectral_ssl.targets import products
 
 
 def run(context: Context, paper: str) -> int:

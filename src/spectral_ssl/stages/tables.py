@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from spectral_ssl.jobs import products
 from spectral_ssl.papers.evidence import Evidence
 from spectral_ssl.papers.inputs import Inputs, Table
 from spectral_ssl.papers.latex import latex
@@ -15,7 +16,6 @@ from spectral_ssl.papers.ledger import as_frame, entries
 from spectral_ssl.papers.manifest import check_papers
 from spectral_ssl.provenance import write_json, write_text
 from spectral_ssl.stages import Context
-from spectral_ssl.targets import products
 
 FORMAT = "%.6g"
 
