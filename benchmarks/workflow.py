@@ -1,7 +1,7 @@
 """Laptop and smoke tiers from nothing: `python benchmarks/workflow.py`, from the checkout's root, in its environment.
 
-Clones the committed checkout into a temporary folder, runs `snakemake --cores all` there and samples the summed
-resident memory of all its processes twice a second; runs it again; and lists what a dry run would repeat after
+Clones the committed checkout into a temporary folder, runs `snakemake --cores all` there and samples the resident
+memory of its processes twice a second, of all together and of the largest of each stage; runs it again; and lists what a dry run would repeat after
 editing one loss's code, touching a source file and editing a comment. Process start is measured by starting each
 stage's process with nothing to do but its imports (three times, the median), times the jobs of that stage, over the
 core-seconds of all jobs. Writes benchmarks/results/workflow.csv; `--keep FOLDER` copies the laptop tier's results and
@@ -28,38 +28,50 @@ import psutil
 
 ROOT = Path(__file__).parents[1]
 SNAKEMAKE = [sys.executable, "-m", "snakemake", "--cores", "all"]
+ALL = "all processes"
 ADAM = "import torch; torch.optim.AdamW([torch.zeros(1, requires_grad=True)])"
 
 
-def run(folder: Path, *arguments: str) -> tuple[float, float, str]:
-    """Run snakemake; wall seconds, peak summed resident memory in MiB, and what it printed."""
+def run(folder: Path, *arguments: str) -> tuple[float, Counter[str], str]:
+    """Run snakemake; wall seconds, peaks of resident memory in MiB (`_watch`), and what it printed."""
     started = time.perf_counter()
     process = subprocess.Popen(
         [*SNAKEMAKE, *arguments], cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
-    peak = [0.0]
-    watch = threading.Thread(target=_watch, args=(psutil.Process(process.pid), peak), daemon=True)
+    peaks: Counter[str] = Counter()
+    watch = threading.Thread(target=_watch, args=(psutil.Process(process.pid), peaks), daemon=True)
     watch.start()
     output = process.communicate()[0]
     if process.returncode:
         sys.exit(output[-4000:])
-    return time.perf_counter() - started, peak[0] / 2**20, output
+    return time.perf_counter() - started, peaks, output
 
 
-def _watch(process: psutil.Process, peak: list[float]) -> None:
+def _watch(process: psutil.Process, peaks: Counter[str]) -> None:
+    """Peaks of all processes together, where pages that they share count for each, and of the largest of each kind."""
     while process.is_running():
-        total = 0
+        now: Counter[str] = Counter()
         try:
             members = [process, *process.children(recursive=True)]
         except psutil.NoSuchProcess:
             return
         for member in members:
             try:
-                total += member.memory_info().rss
+                size = member.memory_info().rss // 2**20
+                kind = _kind(member.cmdline())
             except psutil.NoSuchProcess:
                 continue
-        peak[0] = max(peak[0], total)
+            now[ALL] += size
+            now[kind] = max(now[kind], size)
+        peaks |= now
         time.sleep(0.5)
+
+
+def _kind(words: list[str]) -> str:
+    """The stage that a process runs, or its program."""
+    if "spectral_ssl" in words:
+        return words[words.index("spectral_ssl") + 1]
+    return next((name for name in ("snakemake", "ipykernel_launcher") if name in words), "others")
 
 
 def jobs(output: str) -> Counter[str]:
@@ -115,9 +127,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary) / "checkout"
         subprocess.run(["git", "clone", "-q", str(ROOT), str(folder)], check=True)
-        seconds, memory, output = run(folder)
+        seconds, peaks, output = run(folder)
         add("laptop tier, from nothing", round(seconds), "s")
-        add("peak resident memory, all processes", round(memory), "MiB")
+        for kind, size in peaks.most_common():
+            add(f"peak resident memory, {kind}", size, "MiB")
         counts = jobs(output)
         starts = {stage: start_seconds(folder, stage) for stage in counts}
         starting = sum(starts[stage] * count for stage, count in counts.items())
