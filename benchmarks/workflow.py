@@ -1,11 +1,11 @@
 """Laptop and smoke tiers from nothing: `python benchmarks/workflow.py`, from the checkout's root, in its environment.
 
 Clones the committed checkout into a temporary folder, runs `snakemake --cores all` there and samples the resident
-memory of its processes twice a second, of all together and of the largest of each stage; runs it again; and lists what a dry run would repeat after
-editing one loss's code, touching a source file and editing a comment. Process start is measured by starting each
-stage's process with nothing to do but its imports (three times, the median), times the jobs of that stage, over the
-core-seconds of all jobs. Writes benchmarks/results/workflow.csv; `--keep FOLDER` copies the laptop tier's results and
-figures there.
+memory of its processes twice a second, of all together and of the largest of each stage; runs it again; and lists what
+a dry run would repeat after editing one loss's code, touching a source file and editing a comment. Process start is
+measured by starting each stage's process with nothing to do but its imports (three times, the median), times the jobs
+of that stage, over the core-seconds of all jobs. Writes benchmarks/results/workflow.csv; `--keep FOLDER` copies the
+laptop tier's results and figures there.
 """
 
 from __future__ import annotations
