@@ -10,7 +10,8 @@ import pytest
 
 from spectral_ssl.config import load_tier
 from spectral_ssl.errors import UserError
-from spectral_ssl.targets import Targets, plain
+from spectral_ssl.jobs import plain
+from spectral_ssl.targets import Targets
 
 CONFIG = Path(__file__).parents[2] / "config"
 
