@@ -12,7 +12,15 @@ PYTEST_ARGS ?=
 
 VENV := .venv
 RUN := PYTHONPATH=src $(VENV)/bin/python -m
+# Snakemake has to make a folder in the user's cache, and stops where HOME is not to be written to.
+CACHED = cache=$${XDG_CACHE_HOME:-~/.cache}; mkdir -p "$$cache/snakemake" 2>/dev/null && [ -w "$$cache/snakemake" ] \
+	|| export XDG_CACHE_HOME="$$PWD/.snakemake/cache"
 SNAKEMAKE := $(VENV)/bin/python -m snakemake --workflow-profile profiles/$(PROFILE)
+
+# Wheels run nothing when they are installed. These packages have none: their setup.py runs, with the lock's setuptools.
+SOURCES := connection-pool antlr4-python3-runtime
+WHEELS := --only-binary=:all: $(addprefix --no-binary=,$(SOURCES))
+INSTALL := install --quiet --disable-pip-version-check --require-hashes $(WHEELS) --no-build-isolation
 
 .PHONY: help
 help: ## list the targets
@@ -25,7 +33,7 @@ help: ## list the targets
 # The profile says on how many cores. Snakemake's failure does not keep the summary from being printed; the worse of the two statuses counts.
 .PHONY: reproduce
 reproduce: $(if $(shell grep -s "^executor:" profiles/$(PROFILE)/config.yaml),venv-cluster,venv) ## install what is needed, run the workflow at TIER, end with a summary (2: a run diverged)
-	@status=0; \
+	@status=0; $(CACHED); \
 	$(SNAKEMAKE) $(ARGS) --config tier="$(TIER)" $(CONFIG) || status=$$?; \
 	set --; for word in $(CONFIG); do set -- "$$@" --set "$$word"; done; \
 	$(RUN) spectral_ssl summary --tier "$(TIER)" "$$@" || status=$$?; \
@@ -49,6 +57,10 @@ lint: venv-dev ## ruff, snakefmt, mypy
 .PHONY: ci
 ci: ## what continuous integration runs: tests, linters, dry runs, a smoke run twice
 	@.ci/run
+
+.PHONY: licences
+licences: venv ## list the licences of the packages of requirements.lock
+	@$(VENV)/bin/python docs/licences.py
 
 .PHONY: docs
 docs: venv ## write docs/map.md, and from a laptop run findings and pictures of the README (needs Graphviz)
@@ -90,13 +102,14 @@ venv-dev: ## make .venv with the packages of requirements-dev.lock
 lock: ## resolve the lock files anew from pyproject.toml and requirements-torch.in; rules/environment.yaml from them
 	@$(call find_python); lock="$$(mktemp -d)"; trap 'rm -rf "$$lock"' EXIT; \
 	"$$python" -m venv "$$lock/venv"; \
-	"$$lock/venv/bin/pip" install --quiet --disable-pip-version-check 'uv>=0.9' packaging; \
-	compile() { "$$lock/venv/bin/uv" pip compile pyproject.toml --quiet --universal \
+	"$$lock/venv/bin/pip" $(INSTALL) -r requirements-uv.lock; \
+	compile() { "$$lock/venv/bin/uv" pip compile --quiet --universal $(WHEELS) \
 		--python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header "$$@"; }; \
-	compile -c requirements-torch.in --extra dev -o "$$lock/dev"; \
-	compile -c requirements-torch.in -c "$$lock/dev" -o "$$lock/run"; \
-	compile -c requirements-torch.in -c "$$lock/dev" --extra slurm --extra generic -o "$$lock/cluster"; \
-	mv "$$lock/run" requirements.lock; mv "$$lock/dev" requirements-dev.lock; mv "$$lock/cluster" requirements-cluster.lock; \
+	compile pyproject.toml -c requirements-torch.in --extra dev -o "$$lock/dev"; \
+	compile pyproject.toml -c requirements-torch.in -c "$$lock/dev" -o "$$lock/run"; \
+	compile pyproject.toml -c requirements-torch.in -c "$$lock/dev" --extra slurm --extra generic -o "$$lock/cluster"; \
+	printf '%s\n' packaging uv | compile - -c "$$lock/run" -o "$$lock/uv"; \
+	for name in dev cluster uv; do mv "$$lock/$$name" "requirements-$$name.lock"; done; mv "$$lock/run" requirements.lock; \
 	"$$lock/venv/bin/python" containers/pins.py
 
 # Shell that sets $$python to an interpreter of a supported version; PYTHON=path chooses another.
@@ -115,7 +128,8 @@ define install
 cmp -s $(1) $(VENV)/.installed/$(1) || { \
 	$(VENV)/bin/python -m pip --version >/dev/null 2>&1 || { $(call find_python); "$$python" -m venv --clear $(VENV); }; \
 	echo "installing the packages of $(1) into $(VENV) (5.6 GB on Linux, once)"; \
-	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $(1); \
+	sed -n '/^setuptools==/,/[^\]$$/p' $(1) | $(VENV)/bin/python -m pip $(INSTALL) -r /dev/stdin; \
+	$(VENV)/bin/python -m pip $(INSTALL) -r $(1); \
 	mkdir -p $(VENV)/.installed; cp requirements.lock $(VENV)/.installed/; cp $(1) $(VENV)/.installed/; \
 }
 endef

@@ -13,9 +13,14 @@ BASE = Path(workflow.basedir)
 sys.path.insert(0, str(BASE / "src"))
 
 from spectral_ssl.errors import UserError
+from spectral_ssl.failures import failures
 from spectral_ssl.refusals import refusals
 from spectral_ssl.targets import Targets
 
+if set("{}") & set(str(BASE)):
+    raise WorkflowError(
+        f"found a brace in the checkout's path {BASE}, which Snakemake takes for a wildcard; rename that folder"
+    )
 try:
     targets = Targets(config, BASE / "config")
     targets.manifest
@@ -23,6 +28,7 @@ except UserError as error:
     raise WorkflowError(str(error))
 
 
+include: "rules/lock.smk"
 include: "rules/software.smk"
 
 
@@ -63,7 +69,8 @@ if not ALLOWED:
 
 
 onerror:
-    for line in refusals(
-        "".join(Path(file).read_text(encoding="utf-8") for file in log)
-    ):
+    said = "".join(
+        Path(file).read_text(encoding="utf-8", errors="replace") for file in log
+    )
+    for line in refusals(said) + failures(said):
         print(line, file=sys.stderr)

@@ -170,9 +170,10 @@ def test_the_image_names_the_lock_that_it_keeps():
 
 def test_packages_are_installed_by_hash():
     script = (FOLDER / "install.sh").read_text(encoding="utf-8")
-    (line,) = [line for line in script.splitlines() if "pip install" in line]
+    (line,) = [line for line in script.replace("\\\n", "").splitlines() if "pip install" in line]
     assert "--require-hashes" in line
-    assert line.endswith('-r "$lock"')
+    assert line.endswith('-r "$1"')
+    assert '\npip_install "$lock"\n' in script
 
 
 def test_the_environment_is_what_the_lock_says():
@@ -206,8 +207,8 @@ def test_the_environment_has_every_package_that_the_code_imports():
     found = {line.partition("==")[0] for line in yaml.safe_load(ENVIRONMENT)["dependencies"]}
     found = {{"pytorch": "torch", "matplotlib-base": "matplotlib"}.get(name, name) for name in found}
     assert len(packages) > 10
-    # nbclient comes with nbconvert and papermill.
-    assert packages - found <= {"nbclient"}
+    # nbclient and traitlets come with nbconvert and papermill.
+    assert packages - found <= {"nbclient", "traitlets"}
 
 
 def test_broken_pins_are_refused():

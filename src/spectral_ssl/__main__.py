@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from spectral_ssl.config import load_tier
-from spectral_ssl.errors import UserError
+from spectral_ssl.errors import UserError, printable
+from spectral_ssl.exhaustion import exhaustion_line
 
 if TYPE_CHECKING:
     from spectral_ssl.stages import Context
@@ -145,12 +146,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     except KeyboardInterrupt:
         return _fail("interrupted; the next run resumes", 130, debug=args.debug)
+    except (MemoryError, RuntimeError, ImportError) as error:
+        line = exhaustion_line(error, args.stage)
+        return _fail(line, 2, debug=args.debug) if line else _defect(error, debug=args.debug)
     except OSError as error:  # a folder where a file should be, no right to write, a full disk
+        if line := exhaustion_line(error, args.stage):
+            return _fail(line, 2, debug=args.debug)
         what = f"{error.filename}: {error.strerror}" if error.filename else str(error)
         return _fail(f"{what}; check the path, its rights and the room on its disk", 2, debug=args.debug)
     except Exception as error:
-        text = " ".join(str(error).split())
-        return _fail(f"{type(error).__name__}: {text} (a defect: --debug shows where)", 1, debug=args.debug)
+        return _defect(error, debug=args.debug)
 
 
 def _context(args: argparse.Namespace) -> Context | None:
@@ -188,10 +193,15 @@ def _receipts(context: Context | None, stage: str, options: Mapping[str, Any]) -
         yield
 
 
+def _defect(error: Exception, *, debug: bool) -> int:
+    text = " ".join(str(error).split())
+    return _fail(f"{type(error).__name__}: {text} (a defect: --debug shows where)", 1, debug=debug)
+
+
 def _fail(message: str, status: int, *, debug: bool) -> int:
     if debug:
         raise
-    print(f"error: {message}", file=sys.stderr)
+    print(f"error: {printable(message)}", file=sys.stderr)
     return status
 
 

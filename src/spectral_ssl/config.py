@@ -16,8 +16,15 @@ from typing import Any, get_args
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from spectral_ssl.errors import UserError, unknown
+from spectral_ssl import strict_yaml
+from spectral_ssl.bounds import LINE
+from spectral_ssl.errors import UserError, short, unknown
 from spectral_ssl.sections import Tier
+
+KEYS = 10  # within one another; a tier has five
+KEY = re.compile(rf"[a-z0-9_]{{1,64}}(\.[a-z0-9_]{{1,64}}){{0,{KEYS}}}")
+TOLD = 10
+"""Problems of a tier that are told at once."""
 
 
 def tier_names(folder: Path = Path("config")) -> list[str]:
@@ -29,10 +36,9 @@ def tier_path(tier: str, folder: Path = Path("config")) -> Path:
     """The file of a tier given by name (`laptop`) or by path (`path/to/mine.yaml`)."""
     if tier.endswith((".yaml", ".yml")):
         return Path(tier)
-    path = folder / f"{tier}.yaml"
-    if not path.is_file():
-        raise unknown("tier", tier, tier_names(folder))
-    return path
+    if tier not in (known := tier_names(folder)):
+        raise unknown("tier", tier, known)
+    return folder / f"{tier}.yaml"
 
 
 def load_tier(tier: str, overrides: Iterable[str] = (), folder: Path = Path("config")) -> Tier:
@@ -42,14 +48,7 @@ def load_tier(tier: str, overrides: Iterable[str] = (), folder: Path = Path("con
     one) and a value out of range.
     """
     path = tier_path(tier, folder)
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UserError(
-            f"{path}: cannot read this tier file ({error.strerror}); give a YAML file's path"
-        ) from None
-    except yaml.YAMLError as error:
-        raise UserError(f"{path}: not valid YAML ({' '.join(str(error).split())}); mend it there") from None
+    values = strict_yaml.read(path)
     if not isinstance(values, dict):
         raise UserError(f"{path}: found {type(values).__name__}, expected keys such as name, seeds, data")
     for override in overrides:
@@ -60,31 +59,56 @@ def load_tier(tier: str, overrides: Iterable[str] = (), folder: Path = Path("con
         raise UserError(f"{path}: {_explain(error)}") from None
 
 
+def flattened(values: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    """Nested values as `key=value` with dotted keys, so that a nested one leaves its siblings alone.
+
+    A text stays as it is, to be read as YAML. Raises UserError for values too deep to be of a tier.
+    """
+    if prefix.count(".") > KEYS:
+        raise UserError(f"'{short(prefix)}': found more than {KEYS} keys within one another")
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            yield from flattened(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}={_as_yaml(value)}"
+
+
+def _as_yaml(value: Any) -> str:
+    """A value as YAML on one line, which a stage command reads as the same value."""
+    try:
+        return value if isinstance(value, str) else json.dumps(value, default=str, ensure_ascii=False)
+    except (RecursionError, ValueError) as error:
+        raise UserError(f"found a value that is no part of a tier ({error})") from None
+
+
 def _override(values: dict[str, Any], override: str) -> None:
     key, separator, text = override.partition("=")
-    if not separator or not re.fullmatch(r"[a-z0-9_]+(\.[a-z0-9_]+)*", key):
-        raise UserError(f"--set {override!r}: expected key=value, for example seeds=10 or training.epochs=5")
+    told = f"--set '{short(override)}'"
+    if not separator or not KEY.fullmatch(key):
+        raise UserError(f"{told}: expected key=value, for example seeds=10 or training.epochs=5")
     *sections, last = key.split(".")
     for section in sections:
         inner = values.setdefault(section, {})
         if not isinstance(inner, dict):
-            raise UserError(f"--set {override!r}: '{section}' is a value, not a section")
+            raise UserError(f"{told}: '{section}' is a value, not a section")
         values[section] = dict(inner)  # an anchor's other names keep theirs
         values = values[section]
     try:
-        value, old = yaml.safe_load(text), values.get(last)
+        value, old = strict_yaml.parse(text), values.get(last)
         values[last] = old | value if value and isinstance(old, dict) and isinstance(value, dict) else value
     except yaml.YAMLError:
-        raise UserError(f"--set {override!r}: '{text}' is not a YAML value") from None
+        raise UserError(f"{told}: '{short(text)}' is not a YAML value") from None
 
 
 def _explain(error: ValidationError) -> str:
-    """Every problem of a tier file, in one line."""
-    return "; ".join(_explain_one(dict(problem)) for problem in error.errors())
+    """The problems of a tier file, in one line; of many the first, and how many more there are."""
+    problems = error.errors()
+    more = f"; and {len(problems) - TOLD} more" if len(problems) > TOLD else ""
+    return "; ".join(_explain_one(dict(problem)) for problem in problems[:TOLD]) + more
 
 
 def _explain_one(problem: dict[str, Any]) -> str:
-    loc = [str(part) for part in problem["loc"]]
+    loc = [short(str(part)) for part in problem["loc"]]
     where = ".".join(loc)
     if problem["type"] == "extra_forbidden":
         section = _section(loc[:-1])
@@ -93,7 +117,10 @@ def _explain_one(problem: dict[str, Any]) -> str:
         )
     if problem["type"] == "missing":
         return f"key '{where}' is missing; add it (config/tier.schema.json describes it)"
-    return f"'{where}' is {json.dumps(problem['input'], default=str)}: {problem['msg'].lower()}"
+    why = problem["msg"].lower()
+    if problem.get("ctx", {}).get("pattern") == LINE:
+        why = "expected one line without control characters or marks of writing direction"
+    return f"'{where}' is {short(json.dumps(problem['input'], default=str, ensure_ascii=False))}: {why}"
 
 
 def _section(loc: list[str]) -> type[BaseModel]:

@@ -9,9 +9,15 @@ from pathlib import Path
 
 
 class UserError(Exception):
-    """Something the user asked for cannot be; the message says what was found, expected and what to do."""
+    """Something the user asked for cannot be; the message says what was found, expected and what to do.
+
+    It is one printable line, whatever names from files and arguments are in it.
+    """
 
     exit_code = 2
+
+    def __init__(self, message: object = "") -> None:
+        super().__init__(printable(str(message)))
 
 
 class Divergence(UserError):
@@ -38,7 +44,19 @@ class Interrupted(UserError):
 
 def unknown(kind: str, name: object, known: Iterable[str]) -> UserError:
     """The error for a name that is in no registry: names the nearest right one and lists all known ones."""
-    names = sorted(known)
-    near = difflib.get_close_matches(str(name), names, n=1, cutoff=0.5)
+    names, told = sorted(known), short(str(name))
+    near = difflib.get_close_matches(told, names, n=1, cutoff=0.5)
     hint = f" did you mean '{near[0]}'?" if near else ""
-    return UserError(f"unknown {kind} '{name}';{hint} known: {', '.join(names)}")
+    return UserError(f"unknown {kind} '{told}';{hint} known: {', '.join(names)}")
+
+
+def printable(text: str) -> str:
+    """A text on one line: what ends a line, moves a cursor, turns its direction or is not seen stands as an escape."""
+    return "".join(
+        mark if mark.isprintable() else mark.encode("unicode_escape").decode("ascii") for mark in text
+    )
+
+
+def short(text: str, most: int = 80) -> str:
+    """A text of at most `most` characters, its end as dots if it has more."""
+    return text if len(text) <= most else f"{text[: most - 4]} ..."

@@ -197,11 +197,16 @@ class Jobs:
         cells = [f"{c.experiment} {c.method} {c.seed} {c.run}" for c in self.manifest.paper_cells(paper)]
         code = codes.tables_code(paper)
         tier = self.tier
-        return {"metric": tier.probes.metric, "caption": tier.description, "cells": cells, "code": code}
+        return {
+            "metric": tier.probes.metric,
+            "caption": braceless(tier.description),
+            "cells": cells,
+            "code": code,
+        }
 
     def figures_parameters(self, paper: str) -> dict[str, str]:
         """What a paper's figures depend on besides its tables."""
-        return {"caption": self.tier.description, "code": codes.figures_code(paper)}
+        return {"caption": braceless(self.tier.description), "code": codes.figures_code(paper)}
 
     def notebook_parameters(self, paper: str) -> dict[str, str]:
         """What a paper's notebook depends on besides its inputs."""
@@ -232,4 +237,9 @@ def paths(folder: Path, names: Any) -> list[str]:
 
 def plain(settings: Tier | RunSettings | Any) -> str:
     """Settings as text without braces, which the workflow would take for wildcards."""
-    return canonical(settings).replace("{", "(").replace("}", ")")
+    return braceless(canonical(settings))
+
+
+def braceless(text: str) -> str:
+    """A text with round brackets in the place of braces."""
+    return text.replace("{", "(").replace("}", ")")

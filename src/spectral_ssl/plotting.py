@@ -16,6 +16,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.transforms import ScaledTranslation
 
+from spectral_ssl.provenance import replacing
+
 # Okabe & Ito's colours, told apart by the colour-blind, each with a marker and a dash so that greyscale does too.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
@@ -55,10 +57,10 @@ def new_figure(
 
 def save(figure: Figure, stem: Path) -> None:
     """Write PDF, SVG and PNG without dates, so that equal data give equal bytes."""
-    stem.parent.mkdir(parents=True, exist_ok=True)
     figure.draw_without_rendering()  # panels of a fixed aspect have their places at the second layout
     for ending, metadata in METADATA.items():
-        figure.savefig(stem.with_suffix(f".{ending}"), dpi=160, metadata=metadata)
+        with replacing(stem.with_suffix(f".{ending}")) as file:
+            figure.savefig(file, format=ending, dpi=160, metadata=metadata)
     plt.close(figure)
 
 
@@ -147,7 +149,8 @@ def legend(axes: Axes, *, below: bool = False) -> None:
 
 def titled(figure: Figure, title: str, below: str) -> None:
     """What a figure shows and, on a line of its own, of what; lines longer than the figure are broken."""
-    figure.suptitle(f"{title}\n{below}", fontsize=9, wrap=True)
+    plain = f"{title}\n{below}".replace("$", r"\$")  # or two of them would begin and end a formula
+    figure.suptitle(plain, fontsize=9, wrap=True)
 
 
 def scatter(axes: Axes, frame: pd.DataFrame, x: str, y: str) -> None:

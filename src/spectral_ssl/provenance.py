@@ -14,12 +14,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from spectral_ssl.errors import UserError
+from spectral_ssl.locks import locked
 
 PACKAGE = Path(__file__).parent
 HOLDERS = (ast.stmt, ast.excepthandler, ast.match_case)  # what statements stand in
@@ -139,15 +141,38 @@ def sha256_file(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write a text file whole or not at all (temporary sibling, then rename); makes the folder."""
+@contextmanager
+def replacing(path: Path) -> Iterator[BinaryIO]:
+    """A file to write, which takes the place of `path` at the end, on the disk by then; makes the folder.
+
+    After an error it is gone and `path` as it was. It lies beside `path` as `.<name>.part`: what a killed process
+    leaves there the next one writes over, and of several that write at once each waits for the one before.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    part = path.with_name(f".{path.name}.part")
+    file = locked(part, wait=True)
+    assert file is not None
     try:
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+        with file:
+            try:
+                file.truncate(0)
+                yield file
+                file.flush()
+                os.fsync(file.fileno())  # or a power cut could leave an empty file under the name
+                part.replace(path)
+            except BaseException:
+                part.unlink(missing_ok=True)
+                raise
+    except OSError as error:
+        if error.errno and not error.filename:
+            error.filename = os.fspath(path)  # writing to an open file names none
+        raise
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file whole or not at all (see `replacing`)."""
+    with replacing(path) as file:
+        file.write(text.encode())
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -133,15 +133,38 @@ def _read(layout: Layout, job: str) -> dict[str, Any] | None:
 
 def _finish(layout: Layout, jobs: Iterable[Job]) -> None:
     for job in jobs:
+        _not_before(layout, job)
         known = _known(layout, job)
         files = {}
         for name in job.files:
             file = Path(name)
+            if not file.is_file():
+                continue  # nothing is said of it; whoever asks for it will see
             relative = file.relative_to(layout.root).as_posix()
             sha256 = known.get(file.name) or sha256_file(file)
             files[relative] = {"bytes": file.stat().st_size, "sha256": sha256}
         value = {"parameters": digest(job.parameters()), "begun": False, "files": files}
         write_json(path(layout, job.id), value)
+
+
+def _not_before(layout: Layout, job: Job) -> None:
+    """Let results be no older than what they rest on, even if the clock was put back: Snakemake goes by times, and
+    would throw them away.
+    """
+    needed = [_read(layout, need) or {"files": {}} for need in job.needs]
+    newest = max(
+        (_modified(layout.root / name) for receipt in needed for name in receipt["files"]), default=0
+    )
+    for name in job.files:
+        if 0 < _modified(Path(name)) < newest:
+            os.utime(name, ns=(newest, newest))
+
+
+def _modified(file: Path) -> int:
+    try:
+        return file.stat().st_mtime_ns
+    except OSError:
+        return 0
 
 
 def _known(layout: Layout, job: Job) -> dict[str, str]:

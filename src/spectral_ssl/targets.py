@@ -6,11 +6,11 @@ The Snakefile builds its rules from this; nothing here knows Snakemake.
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from spectral_ssl.config import load_tier
+from spectral_ssl.config import flattened, load_tier
 from spectral_ssl.jobs import Jobs
 from spectral_ssl.layout import Layout
 
@@ -21,7 +21,7 @@ class Targets(Jobs):
     def __init__(self, config: Mapping[str, Any], folder: Path) -> None:
         options = dict(config)
         name = str(options.pop("tier", "laptop"))
-        self.overrides = sorted(overrides(options))
+        self.overrides = sorted(flattened(options))
         tier = load_tier(name, self.overrides, folder)
         super().__init__(tier, Layout(tier.name))
         self.file = name if name.endswith((".yaml", ".yml")) else str(folder / f"{name}.yaml")
@@ -43,19 +43,3 @@ class Targets(Jobs):
             if processes > 1
             else ""
         )
-
-
-def overrides(values: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
-    """`--config` values as `key=value` with dotted keys, so that a nested one leaves its siblings alone."""
-    for key, value in values.items():
-        if isinstance(value, Mapping):
-            yield from overrides(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}={canonical_value(value)}"
-
-
-def canonical_value(value: Any) -> str:
-    """A `--config` value as YAML on one line, so that the stage command reads the same value."""
-    import json
-
-    return value if isinstance(value, str) else json.dumps(value)

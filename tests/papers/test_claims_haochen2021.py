@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from spectral_ssl.config import load_tier
+from spectral_ssl.jobs import products
 from spectral_ssl.papers import claims
 from spectral_ssl.papers.decide import decide
 from spectral_ssl.papers.evidence import NOT_RUN, Evidence
@@ -16,7 +17,6 @@ from spectral_ssl.papers.manifest import Cell, RunSettings
 from spectral_ssl.papers.printed import printed_cells
 from spectral_ssl.papers.rules import COMPOSITE
 from spectral_ssl.stages import Context
-from spectral_ssl.jobs import products
 
 CONFIG = Path(__file__).parents[2] / "config"
 PAPER = "haochen2021"

@@ -14,11 +14,11 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 
+from spectral_ssl.jobs import products
 from spectral_ssl.papers import PAPERS
 from spectral_ssl.plotting import new_figure, titled
 from spectral_ssl.stages import Context, tables
 from spectral_ssl.stages.figures import drawn
-from spectral_ssl.jobs import products
 
 Fill = Callable[..., Context]
 ROOM = 1.0  # pixels that boxes may share: they are wider than the ink

@@ -8,8 +8,8 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from spectral_ssl.papers import PAPERS
 from spectral_ssl.jobs import products
+from spectral_ssl.papers import PAPERS
 
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 

@@ -7,13 +7,13 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from spectral_ssl.jobs import products
 from spectral_ssl.papers import PAPERS, claims, paper_statements, read
 from spectral_ssl.papers.evidence import Evidence
 from spectral_ssl.papers.ledger import Entry, entries
 from spectral_ssl.papers.manifest import Cell
 from spectral_ssl.papers.rules import COMPOSITE
 from spectral_ssl.papers.sources import Source, of_parts, shown_in
-from spectral_ssl.jobs import products
 
 MARKS = pd.DataFrame([{"method": "simclr_tuned", "mark": "embedding_norm", "printed": "1", "n": 0}])
 NAMES = ("few5", "few1", "lbfgs", "online", "separation_before", "separation_after", "embedding_gram_mean")

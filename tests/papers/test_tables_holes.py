@@ -12,10 +12,10 @@ import pytest
 from PIL import Image
 
 from spectral_ssl import plotting
+from spectral_ssl.jobs import products
 from spectral_ssl.layout import TABLE_FORMATS
 from spectral_ssl.papers import PAPERS
 from spectral_ssl.stages import Context, figures, tables
-from spectral_ssl.jobs import products
 
 Fill = Callable[..., Context]
 MEASURED = {  # tables of trained runs: each says that they diverged

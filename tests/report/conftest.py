@@ -16,13 +16,13 @@ import pandas as pd
 import pytest
 
 from spectral_ssl.config import load_tier
+from spectral_ssl.jobs import products
 from spectral_ssl.layout import Layout
 from spectral_ssl.papers import PAPERS, paper_statements
 from spectral_ssl.papers.evidence import COLUMNS
 from spectral_ssl.provenance import write_json, write_text
 from spectral_ssl.stages import Context, report
 from spectral_ssl.stages.notebook import as_html
-from spectral_ssl.jobs import products
 
 CONFIG = Path(__file__).parents[2] / "config"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")

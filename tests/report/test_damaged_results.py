@@ -12,6 +12,7 @@ import pytest
 
 from spectral_ssl.__main__ import main
 from spectral_ssl.papers import PAPERS
+from spectral_ssl.provenance import read_json, write_json
 
 SMOKE = str(Path(__file__).parents[2] / "config" / "smoke.yaml")
 AGAIN = "delete it and run its stage again"
@@ -55,6 +56,63 @@ def test_a_damaged_file_is_told(
     said = refused(site, capsys)
     assert said.startswith(f"{path} cannot be read as {kind} (")
     assert said.endswith(f"); {AGAIN}")
+
+
+RUN = "runs/digits-broken-00000000"
+DEEP = b"[" * 100_000 + b"]" * 100_000
+OTHERS = [b"[]", b"5", b'"x"', b"null", DEEP, b'{"a": NaN}', b'{"a": 1e999}', b'{"a": ' + b"9" * 5000 + b"}"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "why"),
+    [
+        *((f"{RUN}/status.json", content, "") for content in [*OTHERS, b"{}"]),
+        (f"{RUN}/status.json", b'{"status": 3}', "'status': input should be a valid string"),
+        *((f"{RUN}/provenance.json", content, "") for content in OTHERS),
+        (f"{RUN}/provenance.json", b'{"settings": null}', "'settings': input should be a valid dictionary"),
+        (
+            f"{RUN}/provenance.json",
+            b'{"settings": {"loss": []}}',
+            "'settings.loss': input should be a valid string",
+        ),
+        *(("tables/haochen2021/sources.json", content, "") for content in OTHERS),
+        (
+            "tables/haochen2021/sources.json",
+            b'{"x": {"runs": [[]]}}',
+            "'x.runs.0': input should be a valid string",
+        ),
+        *(("theorems/garrido2023/welch.json", content, "") for content in [*OTHERS, b"{}"]),
+    ],
+)
+def test_json_of_another_shape_is_told(
+    site: Any, capsys: pytest.CaptureFixture[str], name: str, content: bytes, why: str
+) -> None:
+    path = site.layout.results / name
+    path.write_bytes(content)
+    said = refused(site, capsys)
+    assert said.startswith(f"{path} ")
+    assert said.endswith(AGAIN)
+    assert why in said
+    assert len(said) < 600
+
+
+@pytest.mark.parametrize("key", ["seconds", "detail", "text", "verdict", "measured"])
+@pytest.mark.parametrize("value", [[], {"a": []}, None])
+def test_a_theorem_check_of_another_shape_is_told(
+    site: Any, capsys: pytest.CaptureFixture[str], key: str, value: Any
+) -> None:
+    path = site.layout.theorem("garrido2023", "welch")
+    write_json(path, read_json(path) | {key: value})
+    if (key, value) == ("measured", None):
+        assert main(["report", "--tier", SMOKE, "--root", str(site.root)]) == 0
+    else:
+        assert f"{path} is not what its stage writes ('{key}" in refused(site, capsys)
+
+
+def test_a_history_without_epochs_is_told(site: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    path = site.layout.results / RUN / "history.csv"
+    path.write_text("loss,epoch\n1,x\n", encoding="utf-8")
+    assert refused(site, capsys) == f"{path}: found no numbers in a column epoch; {AGAIN}"
 
 
 def test_a_folder_in_the_place_of_a_file_is_told(site: Any, capsys: pytest.CaptureFixture[str]) -> None:

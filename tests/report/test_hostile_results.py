@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 from dataclasses import replace
@@ -10,12 +11,17 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+import nbformat
 import pandas as pd
 import pytest
+from markupsafe import escape
 
+from spectral_ssl.config import load_tier
 from spectral_ssl.papers.evidence import COLUMNS
 from spectral_ssl.provenance import read_json, write_json, write_text
+from spectral_ssl.stages.notebook import as_html
 
+CONFIG = Path(__file__).parents[2] / "config"
 HOSTILE = (
     "</script><script>window.hacked = 1</script>",
     "\"><img src=x onerror='window.hacked = 1'>",
@@ -24,6 +30,7 @@ HOSTILE = (
     "{{ 7 * 7 }} $& \\u2028 \u2028 &lt;b&gt; 50 %",
 )
 EVIL = "".join(HOSTILE)
+DESCRIPTION = "".join(HOSTILE[:4])  # the last has an end of a line, which a tier's description cannot
 
 
 @pytest.fixture
@@ -51,6 +58,11 @@ def hostile(site: Any) -> Any:
     path = site.layout.theorem("garrido2023", "welch")
     words = {"title": EVIL, "control": EVIL, "statement": EVIL}
     write_json(path, read_json(path) | {"detail": {EVIL: EVIL}, "text": words})
+    tier = load_tier("smoke", [f"description={json.dumps(DESCRIPTION)}"], CONFIG)
+    cells = tuple(replace(cell, experiment=EVIL) for cell in site.context.manifest.cells)
+    manifest = replace(site.context.manifest, cells=cells)
+    site.__dict__["context"] = context = replace(site.context, tier=tier)
+    context.__dict__["manifest"] = manifest
     site.build()
     return site
 
@@ -79,6 +91,7 @@ def test_no_name_is_markup_in_the_file(hostile: Any) -> None:
     for piece in HOSTILE[:2]:
         assert piece not in text
     assert "{{ 7 * 7 }}" in text  # shown, and not worked out
+    assert f"Tier <b>smoke</b>: {escape(DESCRIPTION)};" in text
 
 
 def test_no_name_runs_or_asks_in_a_browser(tab: Any, hostile: Any) -> None:
@@ -96,6 +109,8 @@ def test_no_name_runs_or_asks_in_a_browser(tab: Any, hostile: Any) -> None:
     assert tab.evaluate("window.hacked") is None
     assert tab.locator("script:not([type])").count() == 1
     assert HOSTILE[1] in tab.locator(".detail").first.inner_text()
+    assert DESCRIPTION in tab.locator("p.lead").inner_text()
+    assert EVIL[:20] in tab.locator("#c-experiment").inner_text()
 
 
 def test_a_notebook_that_is_hostile_runs_nothing(chromium: Any, hostile: Any) -> None:
@@ -110,6 +125,40 @@ def test_a_notebook_that_is_hostile_runs_nothing(chromium: Any, hostile: Any) ->
     assert inside.locator("h1").evaluate("() => window.hacked") is None
     assert opened.evaluate("window.hacked") is None
     assert [url for url in asked if not url.startswith(("file:", "about:", "data:"))] == []
+    opened.close()
+
+
+LIVELY = (
+    "<svg onload='window.hacked = 1'></svg><img src='https://example.org/x.png' onerror='window.hacked = 1'>",
+    "<a id='go' href='javascript:window.hacked=1'>go</a><form action='https://example.org'><button>b</button></form>",
+    "<object data='https://example.org/x'></object><embed src='https://example.org/x'>",
+    "<meta http-equiv='refresh' content='0;url=https://example.org/'><base href='https://example.org/'>",
+    "<me<base>ta http-equiv='refresh' content='0;url=https://example.org/'>",
+    "<style>@import url('https://example.org/x.css'); body { background: url(https://example.org/b.png) }</style>",
+    "<meta http-equiv='refresh' content='0;url=https://example.org/' ",  # which the page's own end would close
+)
+
+
+def test_a_notebooks_page_by_itself_runs_nothing_and_asks_nobody(chromium: Any, tmp_path: Path) -> None:
+    """Of results that somebody else gave: what a cell of the notebook shows of them is markup of theirs."""
+    shown = [nbformat.v4.new_output("display_data", {"text/html": text}) for text in LIVELY]
+    shown += [nbformat.v4.new_output("display_data", {"text/markdown": text}) for text in (*HOSTILE, *LIVELY)]
+    cells = [nbformat.v4.new_markdown_cell("# Shown"), nbformat.v4.new_code_cell("1", outputs=shown)]
+    page = tmp_path / "page.html"
+    write_text(page, as_html(nbformat.v4.new_notebook(cells=cells), EVIL))
+    opened = chromium.new_page()
+    asked: list[str] = []
+    opened.on("requestfinished", lambda request: asked.append(request.url))
+    opened.on("requestfailed", lambda request: asked.append(f"{request.url} {request.failure}"))
+    opened.goto(page.as_uri())
+    opened.wait_for_timeout(300)
+    opened.locator("#go").first.click()
+    opened.wait_for_timeout(100)
+    assert opened.url == page.as_uri()
+    assert opened.locator("h1").text_content().startswith("Shown")
+    assert opened.evaluate("window.hacked") is None
+    refused = ("file:", "data:", "about:")
+    assert [url for url in asked if not url.startswith(refused) and "csp" not in url.lower()] == []
     opened.close()
 
 

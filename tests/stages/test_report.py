@@ -14,13 +14,13 @@ import pytest
 
 from spectral_ssl.config import load_tier
 from spectral_ssl.errors import UserError
+from spectral_ssl.jobs import products
 from spectral_ssl.papers import PAPERS, paper_statements, statements
 from spectral_ssl.papers.evidence import COLUMNS
 from spectral_ssl.papers.statements import misprints
 from spectral_ssl.provenance import read_json, write_json, write_text
 from spectral_ssl.report.theorems import evidence
 from spectral_ssl.stages import Context, report
-from spectral_ssl.jobs import products
 
 CONFIG = Path(__file__).parents[2] / "config"
 SMUGGLED = "<script>alert('x')</script>"

@@ -11,13 +11,13 @@ import pytest
 
 from spectral_ssl.config import load_tier
 from spectral_ssl.errors import UserError
+from spectral_ssl.jobs import products
 from spectral_ssl.layout import FIGURE_FORMATS, TABLE_FORMATS
 from spectral_ssl.papers import PAPERS, latex, paper_statements, read
 from spectral_ssl.papers.evidence import COLUMNS, VERDICTS
 from spectral_ssl.provenance import read_json, write_json
 from spectral_ssl.stages import Context, data, figures, tables, views
 from spectral_ssl.stages.tables import write_csv
-from spectral_ssl.jobs import products
 from spectral_ssl.targets import Targets
 
 CONFIG = Path(__file__).parents[2] / "config"

@@ -118,7 +118,7 @@ def test_status_is_written_and_moved_last(
 
     monkeypatch.setattr(job, "write_json", watched)
     run_batch([run], digits, place, device=CPU)
-    assert at_writing == [sorted(set(RUN_FILES) - {"status.json"})]
+    assert at_writing == [sorted({*RUN_FILES, job.WHOLE} - {"status.json"})]
     assert RUN_FILES[-1] == "status.json"
 
 

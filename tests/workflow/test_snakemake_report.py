@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from spectral_ssl.papers import PAPERS
 from spectral_ssl.jobs import products
+from spectral_ssl.papers import PAPERS
 
 if sys.platform == "win32":
     pytest.skip("the rules need a POSIX shell", allow_module_level=True)

@@ -1,29 +1,30 @@
 """The files of a directory, tar or zip archive in one sequential pass, without extracting anything to disk.
 
-Members whose name is absolute or climbs with `..`, links, devices and encrypted members are refused even
+Members whose name is absolute or climbs with `..`, links, devices, sparse and encrypted members are refused even
 though nothing is written under their names: an archive that holds them is not what its user believes it to
-be.
+be. So are archives that would take much memory or time for their size.
 """
 
 from __future__ import annotations
 
-import gzip
-import lzma
 import os
 import re
 import stat
 import tarfile
 import zipfile
-import zlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from functools import partial
+from itertools import pairwise
 from pathlib import Path
-from typing import IO, Any
 
+from spectral_ssl.data.compressed import FREE_BYTES, MAX_RATIO, Readable, bomb, expanded, is_compressed
 from spectral_ssl.errors import UserError
 
 MAX_FILE_BYTES = 128 * 2**20
+MAX_NAME_BYTES = 2**18  # of a tar's extended header, which is read whole
+_SHOWN = 200  # characters of a name in a message
 _IGNORED = {"__MACOSX", "Thumbs.db", "desktop.ini"}  # and every dot-file, .DS_Store among them
 
 
@@ -37,8 +38,9 @@ class Member:
 
 
 def shown(name: str) -> str:
-    """A member's name fit for a one-line message: line breaks and undecodable bytes are escaped."""
-    return name if name.isprintable() else ascii(name)
+    """A member's name fit for a one-line message: line breaks and undecodable bytes are escaped, long ones cut."""
+    text = name if name.isprintable() else ascii(name)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
 
 
 def members(path: Path) -> Iterator[Member]:
@@ -48,8 +50,9 @@ def members(path: Path) -> Iterator[Member]:
     Dot-files, `__MACOSX`, `Thumbs.db` and `desktop.ini` are left out.
 
     Raises:
-        UserError: `path` is missing or of an unknown kind; an archive is truncated or damaged; a member is
-            unsafe, a link, neither file nor directory, encrypted, or larger than `MAX_FILE_BYTES`.
+        UserError: `path` is missing or of an unknown kind; an archive is truncated or damaged, goes on after its
+            end or expands too far; a member is unsafe, a link, sparse, neither file nor directory, encrypted, or
+            larger than `MAX_FILE_BYTES`.
     """
     for member in _all_members(path):
         parts = [part for part in member.name.split("/") if part not in ("", ".")]
@@ -62,15 +65,14 @@ def _all_members(path: Path) -> Iterator[Member]:
         raise UserError(f"no file or directory {path}: check the path of the data set")
     if path.is_dir():
         return _directory_members(path)
+    if not path.is_file():  # a pipe or a device may have no end, or nothing to read until something writes
+        raise UserError(f"{path} is neither a file nor a directory: give an archive or a directory")
     with reading(path), path.open("rb") as file:
         start = file.read(512)
     if start.startswith((b"PK\x03\x04", b"PK\x05\x06")):
         return _zip_members(path)
-    for magic, opener in OPENERS.items():
-        if start.startswith(magic):
-            return tar_members(path, opener)
-    if start[257:262] == b"ustar" or path.suffix == ".tar":
-        return tar_members(path, lambda plain: plain.open("rb"))
+    if is_compressed(start) or start[257:262] == b"ustar" or path.suffix == ".tar":
+        return tar_members(path, expanded)
     raise UserError(
         f"{path.name} is an archive of unknown kind: expected a directory, .tar, .tar.gz, .tar.xz, "
         ".tar.zst or .zip"
@@ -80,35 +82,33 @@ def _all_members(path: Path) -> Iterator[Member]:
 @contextmanager
 def reading(path: Path) -> Iterator[None]:
     """Turn every way in which an archive's reader may fail into one UserError."""
-    import zstandard
-
     try:
         yield
-    except (
-        EOFError,
-        tarfile.TarError,
-        zipfile.BadZipFile,
-        gzip.BadGzipFile,
-        lzma.LZMAError,
-        zlib.error,
-    ) as error:
-        raise _damaged(path, error) from error
-    except zstandard.ZstdError as error:
-        raise _damaged(path, error) from error
+    except (UserError, MemoryError):
+        raise
     except OSError as error:
+        if error.errno is None:  # gzip's of damaged files
+            raise _damaged(path, error) from error
         raise UserError(
             f"cannot read {shown(str(error.filename or path))}: {error.strerror or error}"
         ) from error
+    except Exception as error:  # tarfile, zipfile and the decoders raise almost anything on damaged files
+        raise _damaged(path, error) from error
 
 
 def _damaged(path: Path, error: Exception) -> UserError:
-    detail = " ".join(str(error).split())
+    detail = shown(" ".join(str(error).split()) or type(error).__name__)
     return UserError(f"{path.name} is truncated or damaged ({detail}): copy or download it again")
 
 
 def checked(path: Path, name: str, size: int) -> str:
     """A member's name, if it stays inside the archive and its size is one that is read; else UserError."""
-    if name.startswith(("/", "\\")) or re.match(r"[A-Za-z]:[/\\]", name) or ".." in re.split(r"[/\\]", name):
+    if (
+        "\0" in name
+        or name.startswith(("/", "\\"))
+        or re.match(r"[A-Za-z]:", name)
+        or ".." in re.split(r"[/\\]", name)
+    ):
         raise UserError(
             f"{path.name} has a member with an unsafe path, {shown(name)}: expected relative paths "
             "without '..'; do not trust this archive"
@@ -156,36 +156,69 @@ def _reader(path: Path, read: Callable[[], bytes]) -> Callable[[], bytes]:
 
 
 class StrictTarInfo(tarfile.TarInfo):
-    """Only zeros end an archive: tarfile takes a missing, short or damaged header for the end as well."""
+    """Only zeros end an archive: tarfile takes a missing, short or damaged header for the end as well.
+
+    Refused, too, is what tarfile would read into memory before it gives a member: long extended headers, and the
+    maps of sparse files.
+    """
 
     @classmethod
     def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> StrictTarInfo:
         """A header; a damaged one is an error and not the archive's end."""
         try:
-            return super().frombuf(buf, encoding, errors)
+            info = super().frombuf(buf, encoding, errors)
         except tarfile.EOFHeaderError:  # type: ignore[attr-defined]
             raise
         except tarfile.HeaderError as error:
             raise tarfile.ReadError(str(error)) from None
+        if info.size < 0:
+            raise tarfile.ReadError("a member of negative size")
+        if info.type == tarfile.GNUTYPE_SPARSE:
+            raise tarfile.ReadError("a sparse member")
+        if info.type in _EXTENDED and info.size > MAX_NAME_BYTES:
+            raise tarfile.ReadError(f"an extended header of {info.size} bytes")
+        return info
+
+    def _proc_gnusparse_10(self, *_: object) -> None:
+        raise tarfile.ReadError("a sparse member")
 
 
-def tar_members(path: Path, opener: Callable[[Path], Any]) -> Iterator[Member]:
+_EXTENDED = (
+    *(tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE),
+    *(tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK),
+)
+
+
+def tar_members(path: Path, opener: Callable[[Path], AbstractContextManager[Readable]]) -> Iterator[Member]:
     """The members of a tar archive, in its order."""
-    with (
-        reading(path),
-        opener(path) as stream,
-        tarfile.open(fileobj=stream, mode="r|", bufsize=2**18, tarinfo=StrictTarInfo) as archive,
-    ):
+    with reading(path), opener(path) as stream, open_tar(stream) as archive:
         while (info := archive.next()) is not None:
             if info.issym() or info.islnk():
                 raise refused(path, info.name, "a symbolic link" if info.issym() else "a hard link")
+            if info.issparse():
+                raise refused(path, info.name, "a sparse file")
             if not info.isreg() and not info.isdir():
                 raise refused(path, info.name, "neither a file nor a directory")
             yield Member(checked(path, info.name, info.size), info.isdir(), _tar_reader(path, archive, info))
             # tarfile would keep a record of every member
             archive.members.clear()  # type: ignore[attr-defined]
-        while stream.read(2**20):  # the checksum of a compressed stream comes after the last member
-            pass
+        check_end(archive)
+
+
+def open_tar(stream: Readable) -> tarfile.TarFile:
+    """A tar read in sequence from an uncompressed stream."""
+    return tarfile.open(fileobj=stream, mode="r|", bufsize=2**18, tarinfo=StrictTarInfo)  # type: ignore[call-overload]
+
+
+def check_end(archive: tarfile.TarFile) -> None:
+    """Read what follows the last member: padding, and the checksum of a compressed stream.
+
+    Raises:
+        tarfile.ReadError: anything else, such as a second archive, which would be left out unnoticed.
+    """
+    while block := archive.fileobj.read(2**20):
+        if block.count(0) != len(block):
+            raise tarfile.ReadError("it goes on after its end")
 
 
 def _tar_reader(path: Path, archive: tarfile.TarFile, info: tarfile.TarInfo) -> Callable[[], bytes]:
@@ -198,26 +231,43 @@ def _tar_reader(path: Path, archive: tarfile.TarFile, info: tarfile.TarInfo) -> 
 
 def _zip_members(path: Path) -> Iterator[Member]:
     with reading(path), zipfile.ZipFile(path) as archive:
-        for info in sorted(archive.infolist(), key=lambda info: info.header_offset):
-            # `filename` is cut at a NUL byte, and the rest would hide a second name
+        infos = sorted(archive.infolist(), key=lambda info: info.header_offset)
+        for one, following in pairwise(infos):
+            if one.header_offset + _LOCAL_HEADER + one.compress_size > following.header_offset:
+                raise zipfile.BadZipFile("members that overlap")
+        left = FREE_BYTES + MAX_RATIO * path.stat().st_size
+        for info in infos:
+            # `filename` is cut at a zero byte, and the rest would hide a second name
             name = checked(path, info.orig_filename, info.file_size)
-            if stat.S_ISLNK(info.external_attr >> 16):
-                raise refused(path, name, "a symbolic link")
-            if info.flag_bits & 1:
-                raise refused(path, name, "encrypted")
+            left -= info.file_size
+            if left < 0:
+                raise bomb(path)
+            if what := _odd(info):
+                raise refused(path, name, what)
             # A failed checksum of one member is that image's fault, so it is not turned into the archive's
             # error.
-            yield Member(name, info.is_dir(), lambda info=info: archive.read(info))  # type: ignore[misc]
+            yield Member(name, info.is_dir(), partial(_zip_bytes, archive, info))
 
 
-def _open_zstd(path: Path) -> IO[bytes]:
-    import zstandard
-
-    return zstandard.ZstdDecompressor().stream_reader(path.open("rb"), read_across_frames=True, closefd=True)
+_LOCAL_HEADER = 30  # bytes at least before a member's own
 
 
-OPENERS: dict[bytes, Callable[[Path], Any]] = {
-    b"\x1f\x8b": gzip.open,
-    b"\xfd7zXZ\x00": lzma.open,
-    b"\x28\xb5\x2f\xfd": _open_zstd,
-}
+def _odd(info: zipfile.ZipInfo) -> str | None:
+    """What a member of a zip is, if it is not plain."""
+    kind = stat.S_IFMT(info.external_attr >> 16)
+    if kind == stat.S_IFLNK:
+        return "a symbolic link"
+    if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
+        return "neither a file nor a directory"
+    if info.flag_bits & 1:
+        return "encrypted"
+    if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        # zipfile expands a block of the others without a limit
+        return f"compressed by method {info.compress_type}"
+    return None
+
+
+def _zip_bytes(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
+    # Without a count, zipfile expands all that lies there and then cuts it to the size that was declared.
+    with archive.open(info) as file:
+        return file.read(info.file_size)

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import io
 import warnings
+import zlib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
@@ -19,13 +20,16 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from spectral_ssl.data.archive import Member, shown
+from spectral_ssl.data.sources import SPLITS
 from spectral_ssl.errors import UserError
 
 # An image of this many decodes to 200 MB; below Pillow's own limit, where it would only warn.
 MAX_PIXELS = 2**26
+MAX_SCANS = 100  # of a JPEG, each of which may touch every pixel; progressive ones have about ten
 _FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP", "TIFF", "PPM")  # no formats that run another program
 _GREY = {"1", "L", "LA"}
 _COLOUR = {"P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr"}
+_SCAN = b"\xff\xda"
 _ORIENTATION = 0x0112  # EXIF tag
 _TURNS = {  # by its value; 1 is upright
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -66,31 +70,25 @@ def header(name: str, data: bytes) -> Header | None:
 
 
 def decoded(
-    found: Iterable[Member],
-    rows: Mapping[str, tuple[str, int]],
-    shape: tuple[int, int, int],
-    notes: Counter[str],
-    corrupt: Sequence[str] = (),
+    found: Iterable[tuple[Member, tuple[str, int]]], shape: tuple[int, int, int], notes: Counter[str]
 ) -> Iterator[tuple[str, int, NDArray[np.uint8]]]:
-    """(split, row, image) of the members that `rows` places; images are fitted to `shape` (H, W, C).
+    """(split, row, image) of files that come with their (split, row); images are fitted to `shape` (H, W, C).
 
-    `notes` counts what was done to them. Names in `corrupt` are known to be unreadable and not tried.
+    `notes` counts what was done to them.
 
     Raises:
         UserError: at the end, the number and the first of corrupt images; as `header` before.
     """
-    bad, skipped = list(corrupt), set(corrupt)
-    for member in found:
-        if member.is_directory or member.name not in rows or member.name in skipped:
-            continue
+    bad: list[tuple[int, int, str]] = []
+    for member, (split, row) in found:
         data = file_bytes(member)
         image = None if data is None else _pixels(member.name, data, shape, notes)
         if image is None:
-            bad.append(member.name)
+            bad.append((SPLITS.index(split), row, member.name))
         else:
-            yield *rows[member.name], image
+            yield split, row, image
     if bad:
-        raise corrupt_images(sorted(bad, key=list(rows).index))
+        raise corrupt_images(len(bad), min(bad)[2])
 
 
 def resized(image: NDArray[np.uint8], side: int, notes: Counter[str]) -> NDArray[np.uint8]:
@@ -113,11 +111,11 @@ def file_bytes(member: Member) -> bytes | None:
         return None
 
 
-def corrupt_images(names: Sequence[str]) -> UserError:
+def corrupt_images(count: int, first: str) -> UserError:
     """The error for images that cannot be decoded."""
-    if len(names) == 1:
-        return UserError(f"1 corrupt image, {shown(names[0])}: replace or remove it")
-    return UserError(f"{len(names)} corrupt images, the first {shown(names[0])}: replace or remove them")
+    if count == 1:
+        return UserError(f"1 corrupt image, {shown(first)}: replace or remove it")
+    return UserError(f"{count} corrupt images, the first {shown(first)}: replace or remove them")
 
 
 @contextmanager
@@ -126,7 +124,24 @@ def _opened(data: bytes) -> Iterator[Image.Image]:
         # of damaged metadata and dropped transparency, and of sizes above Pillow's limit, which is above ours
         warnings.simplefilter("ignore")
         with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
+            if image.format == "PNG":
+                _check_png(data)
+            if image.format in ("JPEG", "MPO") and data.count(_SCAN) > MAX_SCANS:
+                raise ValueError("too many scans")
             yield image
+
+
+def _check_png(data: bytes) -> None:
+    """Raise ValueError where a chunk is not what its checksum is of: Pillow leaves those of the pixels alone."""
+    place, kind = 8, b""
+    while kind != b"IEND":
+        end = place + 8 + int.from_bytes(data[place : place + 4], "big")
+        kind = data[place + 4 : place + 8]
+        if zlib.crc32(data[place + 4 : end]) != int.from_bytes(data[end : end + 4], "big") or end >= len(
+            data
+        ):
+            raise ValueError("a damaged chunk")
+        place = end + 4
 
 
 def _turn(image: Image.Image) -> Image.Transpose | None:
@@ -172,7 +187,7 @@ def _pixels(
         with _opened(data) as image:
             _check(name, image)
             done = []
-            if getattr(image, "n_frames", 1) > 1:
+            if getattr(image, "is_animated", False):  # `n_frames` would walk through all of a GIF
                 done.append("first frame taken")
             image.load()  # before the EXIF block, which PNG has after the pixels
             upright: Image.Image = image

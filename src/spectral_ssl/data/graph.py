@@ -9,8 +9,6 @@ function takes a dense array or any scipy sparse one and returns the kind it was
 
 from __future__ import annotations
 
-import os
-import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +17,9 @@ from numpy.typing import NDArray
 from scipy import sparse
 from scipy.sparse import csgraph
 
+from spectral_ssl.data.arrays import RERUN, read_arrays
 from spectral_ssl.errors import UserError
+from spectral_ssl.provenance import replacing
 
 Graph = Any  # NDArray[np.float64] or sparse.csr_array; scipy carries no types
 TOLERANCE = 1e-12
@@ -115,13 +115,8 @@ def connected_components(graph: Any) -> tuple[int, NDArray[np.intp]]:
 
 def save_graph(path: str | Path, graph: Any) -> None:
     """Write a graph as scipy's `.npz` (CSR, no pickle); the file appears only when complete."""
-    path = Path(path)
-    part = path.with_name(f".{path.name}.part.npz")
-    try:
-        sparse.save_npz(part, sparse.csr_array(as_square(graph)))
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
+    with replacing(Path(path)) as file:
+        sparse.save_npz(file, sparse.csr_array(as_square(graph)))
 
 
 def load_graph(path: str | Path) -> sparse.csr_array:
@@ -130,15 +125,17 @@ def load_graph(path: str | Path) -> sparse.csr_array:
     Raises:
         UserError: the file is missing or holds no graph.
     """
+    stored = read_arrays(path, ("format", "shape", "data", "indices", "indptr"))
     try:
-        with open(path, "rb") as file:  # numpy leaves a damaged file open
-            return sparse.csr_array(as_square(sparse.load_npz(file)))
-    except FileNotFoundError as error:
-        raise UserError(f"no graph {path}: run the stage that writes it") from error
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise UserError(
-            f"{path} holds no graph ({error}): delete it and run the stage that writes it"
-        ) from error
+        if stored["format"].tobytes() != b"csr":
+            raise ValueError(f"it is of format {stored['format'].tobytes()!r:.20}, expected csr")
+        parts = stored["data"], stored["indices"], stored["indptr"]
+        matrix = sparse.csr_array(parts, shape=tuple(stored["shape"].tolist()))
+        matrix.check_format(full_check=True)  # an index beyond the shape would reach beyond the arrays
+        return sparse.csr_array(as_square(matrix))
+    except Exception as error:  # scipy raises almost anything on arrays that do not fit each other
+        detail = " ".join(str(error).split())[:200]
+        raise UserError(f"{path} holds no graph ({detail}): {RERUN}") from error
 
 
 def as_matrix(a: Any) -> Graph:

@@ -21,6 +21,7 @@ from spectral_ssl.data.official import (
     FILES,
     arranged,
     nested_members,
+    placed,
     small_files,
     stored_files,
     text_lines,
@@ -70,7 +71,7 @@ def read(
     classes = [layout.classes[wnid] for wnid in wnids]
     labels, rows = arranged(_index(layout, number), classes, limits, layout.name)
     shape, notes = (image_size, image_size, 3), Counter[str]()
-    images = decoded(layout.files(), rows, shape, notes)
+    images = decoded(placed(layout.files(), rows), shape, notes)
     return Source(layout.name, layout.sha256, classes, shape, labels, images, notes)
 
 

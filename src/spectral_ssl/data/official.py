@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import hashlib
 import http.client
-import tarfile
 import urllib.error
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -23,19 +22,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spectral_ssl.data.archive import (
-    OPENERS,
     Member,
-    StrictTarInfo,
+    check_end,
     checked,
+    open_tar,
     reading,
     refused,
     shown,
     tar_members,
 )
+from spectral_ssl.data.compressed import expanded
 from spectral_ssl.data.sources import SPLITS, first_per_class
 from spectral_ssl.errors import UserError
 
 DEFAULT_FOLDER = Path("data")  # in the working directory
+MAX_SMALL_BYTES = 2**28  # of a file that is read whole; CIFAR-100's training images have 155 MB
 _TORONTO = "https://www.cs.toronto.edu/~kriz"
 _IMAGENET = "https://image-net.org/download.php"
 
@@ -187,37 +188,39 @@ def stored_files(path: Path) -> Iterator[StoredFile]:
         UserError: a truncated or damaged archive; an unsafe name, a link, or a name that occurs twice.
     """
     seen: set[str] = set()
-    with reading(path):
-        with path.open("rb") as file:
-            start = file.read(8)
-        opener = next((opener for magic, opener in OPENERS.items() if start.startswith(magic)), None)
-        with (
-            opener(path) if opener else path.open("rb") as stream,
-            tarfile.open(fileobj=stream, mode="r|", bufsize=2**18, tarinfo=StrictTarInfo) as tar,
-        ):
-            while (info := tar.next()) is not None:
-                name = checked(path, info.name, 0).removeprefix("./")
-                if not info.isreg() and not info.isdir():
-                    raise refused(path, name, "neither a file nor a directory")
-                if name in seen:
-                    raise UserError(f"{shown(name)} occurs twice in {path.name}: get the archive again")
-                seen.add(name)
-                content = tar.extractfile(info)
-                if content is not None:
-                    yield StoredFile(name, info.size, path, content)
-                tar.members.clear()  # type: ignore[attr-defined]  # a record of every file otherwise
-            while stream.read(2**20):  # the checksum of a compressed stream comes after the last file
-                pass
+    with reading(path), expanded(path) as stream, open_tar(stream) as tar:
+        while (info := tar.next()) is not None:
+            name = checked(path, info.name, 0).removeprefix("./")
+            if not info.isreg() and not info.isdir():
+                raise refused(path, name, "neither a file nor a directory")
+            if info.issparse():
+                raise refused(path, name, "a sparse file")
+            if name in seen:
+                raise UserError(f"{shown(name)} occurs twice in {path.name}: get the archive again")
+            seen.add(name)
+            content = tar.extractfile(info)
+            if content is not None:
+                yield StoredFile(name, info.size, path, content)
+            tar.members.clear()  # type: ignore[attr-defined]  # a record of every file otherwise
+        check_end(tar)
 
 
 def nested_members(file: StoredFile) -> Iterator[Member]:
     """The files of a plain tar that is stored in another one, as `archive.members` gives them."""
-    return tar_members(Path(file.name), lambda _: file.stream)
+    return tar_members(Path(file.name), lambda _: nullcontext(file.stream))
 
 
 def small_files(path: Path, names: Sequence[str]) -> dict[str, bytes]:
     """The bytes of some files of a tar, by name; UserError for one that is not there."""
-    found = {file.name: file.read(file.size) for file in stored_files(path) if file.name in names}
+    found: dict[str, bytes] = {}
+    for file in stored_files(path):
+        if file.name in names:
+            if file.size > MAX_SMALL_BYTES:
+                raise UserError(
+                    f"{file.name} in {path.name} has {file.size} bytes, expected {MAX_SMALL_BYTES} at most: get the "
+                    "archive again"
+                )
+            found[file.name] = file.read(file.size)
     for name in names:
         if name not in found:
             raise missing(path, name)
@@ -276,3 +279,12 @@ def arranged(
         labels[split] = every[keep]
         rows.update((files[index][1], (split, row)) for row, index in enumerate(keep))
     return labels, rows
+
+
+def placed(
+    found: Iterable[Member], rows: Mapping[str, tuple[str, int]]
+) -> Iterator[tuple[Member, tuple[str, int]]]:
+    """The files that `rows` names, each with its split and row."""
+    for member in found:
+        if not member.is_directory and member.name in rows:
+            yield member, rows[member.name]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import pickle
+import pickletools
 from typing import Any
 
 import numpy as np
@@ -66,6 +67,16 @@ class _Unpickler(pickle.Unpickler):
         return _STAND_INS[module, name]
 
 
+def _check_memo(data: bytes) -> None:
+    """Refuse a length beyond the data and a memo index above it: unpickling would make room for either first."""
+    for opcode, argument, _ in pickletools.genops(data):
+        if opcode.name in _PUTS and (argument or 0) > len(data):
+            raise pickle.UnpicklingError(f"a memo index of {argument}")
+
+
+_PUTS = {"PUT", "BINPUT", "LONG_BINPUT"}
+
+
 def load_dictionary(data: bytes, name: str) -> dict[str, Any]:
     """A pickled dictionary of lists, text, numbers and arrays of bytes; text of Python 2 is taken for Latin-1.
 
@@ -77,6 +88,7 @@ def load_dictionary(data: bytes, name: str) -> dict[str, Any]:
         UserError: the pickle names anything else, which is told, is damaged, or holds no dictionary.
     """
     try:
+        _check_memo(data)
         content = _Unpickler(io.BytesIO(data), encoding="latin1").load()
     except Exception as error:  # a damaged pickle raises almost anything
         detail = " ".join(str(error).split()) or type(error).__name__

@@ -7,6 +7,7 @@ are labels known besides the class, such as an image's colour; most data sets ha
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -21,6 +22,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from spectral_ssl.data.arrays import read_array
 from spectral_ssl.data.partial import replacing
 from spectral_ssl.errors import UserError, unknown
 
@@ -174,7 +176,7 @@ def load(folder: str | Path) -> Dataset:
     repair = "delete the folder and ingest the data set again"
     try:
         meta = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
-        arrays = {name: np.load(folder / name, mmap_mode="r", allow_pickle=False) for name in _ARRAYS}
+        arrays = {name: read_array(folder / name, mapped=True, repair=repair) for name in _ARRAYS}
         classes = list(meta["classes"])
         expected: dict[str, tuple[tuple[int, ...], type]] = {}
         for split in SPLITS:
@@ -185,6 +187,8 @@ def load(folder: str | Path) -> Dataset:
     except FileNotFoundError as error:
         raise UserError(f"{error.filename} is missing: {repair}") from error
     except (ValueError, KeyError, TypeError, EOFError, OSError) as error:
+        if isinstance(error, OSError) and error.errno == errno.ENOMEM:
+            raise MemoryError(f"{folder} cannot be mapped") from error
         detail = " ".join(str(error).split())
         raise UserError(f"{folder} is damaged ({type(error).__name__}: {detail}): {repair}") from error
     for name, (shape, dtype) in expected.items():

@@ -9,9 +9,9 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from spectral_ssl.data.archive import members, shown
+from spectral_ssl.data.archive import members, reading, shown
 from spectral_ssl.data.decode import decoded
-from spectral_ssl.data.official import arranged, missing, text_lines, verified
+from spectral_ssl.data.official import arranged, missing, placed, text_lines, verified
 from spectral_ssl.data.sources import Source, sha256_of
 from spectral_ssl.errors import UserError
 
@@ -46,7 +46,7 @@ def read(
     labels, rows = arranged(found, classes, limits, archive.path.name)
     side = image_size or SIDE
     notes: Counter[str] = Counter()
-    images = decoded(members(archive.path), rows, (side, side, 3), notes)
+    images = decoded(placed(members(archive.path), rows), (side, side, 3), notes)
     return Source(archive.name, sha256_of(archive.path), classes, (side, side, 3), labels, images, notes)
 
 
@@ -56,7 +56,8 @@ def _index(path: Path) -> tuple[dict[str, bytes], list[str]]:
     names: list[str] = []
     for member in members(path):
         if member.name in (_WNIDS, _WORDS, _ANNOTATIONS):
-            texts[member.name] = member.read()
+            with reading(path):
+                texts[member.name] = member.read()
         elif member.name.endswith(".JPEG"):
             names.append(member.name)
     for name in (_WNIDS, _WORDS, _ANNOTATIONS):

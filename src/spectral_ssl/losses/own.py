@@ -36,7 +36,7 @@ class OwnLoss(Loss):
                 terms = function(z1, z2, **hyperparameters)
             except UserError:
                 raise
-            except Exception as error:
+            except (Exception, SystemExit) as error:
                 raise UserError(
                     f"{self.module}: {self.function} failed ({_told(error)}); mend it there"
                 ) from error
@@ -73,7 +73,7 @@ def _function(file: Path, name: str) -> Callable[..., Any]:
     try:
         # Not imported: a bytecode cache tells an edit by its size and its second, and would lie beside the user's file.
         exec(compile(file.read_bytes(), str(file), "exec"), module.__dict__)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise UserError(f"{file} cannot be imported ({_told(error)}); mend it there") from error
     function = getattr(module, name, None)
     if not callable(function):
@@ -108,7 +108,7 @@ def is_setting(value: object) -> bool:
     return isinstance(value, str) or (isinstance(value, int | float) and math.isfinite(value))
 
 
-def _told(error: Exception) -> str:
+def _told(error: BaseException) -> str:
     return f"{type(error).__name__}: {' '.join(str(error).split())}"
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 import warnings
 import zipfile
 from pathlib import Path
@@ -96,10 +95,8 @@ def load_own(path: Path, image_size: int, channels: int, *, name: str | None = N
             with warnings.catch_warnings():  # torch 2.12 deprecates TorchScript, which users' files still are
                 warnings.simplefilter("ignore", DeprecationWarning)
                 program = torch.jit.load(str(path), map_location="cpu")
-        except RuntimeError as error:
-            raise UserError(
-                f"{path} is a damaged TorchScript archive ({str(error).splitlines()[0]})"
-            ) from error
+        except Exception as error:  # the reader of a program raises almost anything on a damaged one
+            raise UserError(f"{path} is a damaged TorchScript archive ({_told(error)})") from error
         stem = next((weight for weight in program.parameters() if weight.ndim == 4), None)
         return _frozen(program, 3 if stem is None else int(stem.shape[1]))
     weights = _state_dict(path)
@@ -125,7 +122,20 @@ def load_own(path: Path, image_size: int, channels: int, *, name: str | None = N
             f"{next(iter(missing), 'none')}), {len(unexpected)} are unknown (first: {next(iter(unexpected), 'none')}); "
             "give the encoder's name"
         )
+    _check_values(path, encoder)
     return _frozen(encoder, taken)
+
+
+def _check_values(path: Path, encoder: nn.Module) -> None:
+    for name, value in encoder.state_dict().items():
+        if not value.isfinite().all():
+            raise UserError(
+                f"{path} has values in {name} that are not finite numbers; give weights of a run that did not diverge"
+            )
+
+
+def _told(error: Exception) -> str:
+    return next(iter(str(error).splitlines()), "")[:200].strip() or type(error).__name__
 
 
 def _frozen(encoder: nn.Module, channels: int) -> OwnNetwork:
@@ -135,10 +145,11 @@ def _frozen(encoder: nn.Module, channels: int) -> OwnNetwork:
 
 
 def _is_torchscript(path: Path) -> bool:
-    if not zipfile.is_zipfile(path):
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return any(name.endswith("/constants.pkl") or "/code/" in name for name in archive.namelist())
+    except Exception:  # no zip file, or a damaged one, which the reader of a state dict refuses
         return False
-    with zipfile.ZipFile(path) as archive:
-        return any(name.endswith("/constants.pkl") or "/code/" in name for name in archive.namelist())
 
 
 def _state_dict(path: Path) -> dict[str, Tensor]:
@@ -154,17 +165,19 @@ def _state_dict(path: Path) -> dict[str, Tensor]:
                     "ignore", UserWarning
                 )  # of a foreign pickle's protocol: the error says enough
                 content = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
+    except Exception as error:  # either reader raises almost anything on bytes that are not its own
+        if path.suffix == ".safetensors":
+            raise UserError(f"{path} is damaged ({_told(error)}); write it again") from error
         raise UserError(
             f"{path} is no TorchScript archive and no state dict of tensors only "
             f"({type(error).__name__}); save one with torch.save(encoder.state_dict(), ...)"
         ) from error
-    except Exception as error:  # safetensors raises its own type, which is no subclass of the above
-        raise UserError(f"{path} is damaged ({' '.join(str(error).split())[:200]})") from error
     for container in CONTAINERS:
         if isinstance(content, dict) and isinstance(content.get(container), dict):
             content = content[container]
-    if not isinstance(content, dict) or not all(isinstance(value, Tensor) for value in content.values()):
+    if not isinstance(content, dict) or not all(
+        isinstance(key, str) and isinstance(value, Tensor) for key, value in content.items()
+    ):
         raise UserError(
             f"{path} holds {type(content).__name__}, expected a dictionary of tensors: save its state_dict()"
         )

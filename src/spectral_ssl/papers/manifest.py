@@ -26,8 +26,11 @@ from spectral_ssl.losses.registry import get_loss
 from spectral_ssl.models.specification import parse_head
 from spectral_ssl.models.table import encoder_entry
 from spectral_ssl.papers import PAPERS, read
+from spectral_ssl.papers.experiments import candidates, experiments, fixed_value, levels, size
 from spectral_ssl.sections import Optimiser, Recipe, Tier
 
+MOST_CELLS = 20_000  # planned within seconds; the largest tier has hundreds
+WIDEST = 1_000_000  # of a head's layers
 RECIPE = ("projector", "embedding_dim", "optimiser", "batch_size", "augmentation")
 
 
@@ -135,50 +138,36 @@ def build(tier: Tier) -> Manifest:
     for method in tier.recipes:
         if method not in read("methods.yaml"):
             raise unknown("method in recipes", method, read("methods.yaml"))
+    asked = sum(size(tier, spec) for *_, spec in experiments(tier))
+    if asked > MOST_CELLS:
+        raise UserError(
+            f"this tier asks for {asked} cells, expected at most {MOST_CELLS}; give it fewer seeds or levels"
+        )
     cells: list[Cell] = []
     runs: dict[str, RunSettings] = {}
-    for paper in PAPERS:
-        for name, experiment in read(f"{paper}/experiments.yaml")["experiments"].items():
-            if experiment.get("dataset", tier.data.slug) not in (tier.data.slug, *tier.companions):
-                continue
-            for cell, run in _experiment(tier, paper, name, experiment):
-                cells.append(cell)
-                runs[run.id] = run
+    for paper, name, spec in experiments(tier):
+        for cell, run in _experiment(tier, paper, name, spec):
+            cells.append(cell)
+            runs[run.id] = run
     return Manifest(tier, tuple(cells), runs, _batches(runs.values(), tier.jobs.runs_per_batch))
 
 
 def _experiment(tier: Tier, paper: str, name: str, spec: dict[str, Any]) -> list[tuple[Cell, RunSettings]]:
-    vary: dict[str, str | list[Any]] = spec.get("vary", {})
-    levels = [level if isinstance(level, list) else getattr(tier.levels, level) for level in vary.values()]
+    vary = spec.get("vary", {})
     asked = spec.get("dataset")
     companion = asked if asked in tier.companions else None  # or the tier's own data set, which has that name
-    fixed = {key: _fixed(tier, value) for key, value in spec.get("settings", {}).items()}
-    candidates = _candidates(name, spec)
+    fixed = {key: fixed_value(tier, value) for key, value in spec.get("settings", {}).items()}
+    tuned = candidates(name, spec)
     found = []
-    for method, values in product(spec["methods"], product(*levels)):
+    for method, values in product(spec["methods"], product(*levels(tier, spec))):
         factors = dict(zip(vary, values, strict=True))
         short = {key.split(".")[-1]: value for key, value in factors.items()}
-        for index, candidate in enumerate(candidates.get(method, [{}])):
-            named = short | ({"candidate": index} if candidates else {})
+        for index, candidate in enumerate(tuned.get(method, [{}])):
+            named = short | ({"candidate": index} if tuned else {})
             for seed in range(tier.seeds):
                 run = resolve(tier, method, {**fixed, **factors, **candidate}, seed, companion)
                 found.append((Cell(paper, name, method, named, seed, run.id), run))
     return found
-
-
-def _fixed(tier: Tier, value: Any) -> Any:
-    """A setting of an experiment; `{last: epochs}` is the last of the tier's levels of that name."""
-    return getattr(tier.levels, value["last"])[-1] if isinstance(value, dict) else value
-
-
-def _candidates(name: str, spec: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
-    """What each method is tuned over: as many settings for every method, so that none has a larger budget."""
-    candidates: dict[str, list[dict[str, Any]]] = spec.get("candidates", {})
-    counts = {method: len(candidates.get(method, [])) for method in spec["methods"]} if candidates else {}
-    if len(set(counts.values())) > 1:
-        found = ", ".join(f"{method} {count}" for method, count in counts.items())
-        raise UserError(f"experiment '{name}': expected as many candidates for every method; found {found}")
-    return candidates
 
 
 def resolve(
@@ -259,7 +248,11 @@ def _defaults(tier: Tier, preset: dict[str, Any], seed: int) -> dict[str, Any]:
 
 def projector(spec: str, embedding_dim: int) -> str:
     """A projector's name with its hidden widths in numbers, so that d-d-d and 256-256-d are one at d = 256."""
-    parse_head(spec, embedding_dim, embedding_dim)  # refuses what cannot be, whatever the encoder's width
+    head = parse_head(
+        spec, embedding_dim, embedding_dim
+    )  # refuses what cannot be, whatever the encoder's width
+    if (widest := max(head.widths)) > WIDEST:
+        raise UserError(f"head '{spec}': found a layer of {widest} units, expected at most {WIDEST}")
     *hidden, last = spec.split("-")
     return "-".join([*(str(embedding_dim) if width == "d" else width for width in hidden), last])
 

@@ -15,8 +15,8 @@ from spectral_ssl.layout import Layout
 from spectral_ssl.papers import PAPERS, speed
 from spectral_ssl.papers.evidence import VERDICTS
 from spectral_ssl.papers.ledger import COMPOSITE, counts
-from spectral_ssl.provenance import read_json
 from spectral_ssl.report.words import anchor, beside, number
+from spectral_ssl.shapes import SOURCES, read_as
 
 TITLES = {**PAPERS, speed.NAME: speed.TITLE}
 FILTERS = ("tier", "paper", "kind", "verdict", "family")
@@ -112,7 +112,7 @@ def links(
         ids = {(row["paper"], row["entry"]): row["id"] for row in shown if row["tier"] == source.label}
         for paper in PAPERS:
             path = source.layout.tables(paper) / "sources.json"
-            for entry, at in (read_json(path) if path.is_file() else {}).items():
+            for entry, at in (read_as(path, SOURCES) if path.is_file() else {}).items():
                 if (paper, entry) in ids:
                     found[ids[paper, entry]] = _leads(at, paper, source, page, known, ids)
     return found

@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from spectral_ssl.errors import UserError
 from spectral_ssl.papers import PAPERS, method_label
-from spectral_ssl.provenance import read_json
 from spectral_ssl.report.inputs import table as read_table
 from spectral_ssl.report.words import anchor, beside
+from spectral_ssl.shapes import PROVENANCE, STATUS, read_as
 from spectral_ssl.stages import Context
 
 BUDGET = 400_000
@@ -60,7 +61,10 @@ def _names(context: Context) -> list[str]:
 def _history(path: Path) -> pd.DataFrame:
     if not path.is_file() or not path.stat().st_size:
         return pd.DataFrame()
-    return read_table(path).select_dtypes("number")
+    table = read_table(path).select_dtypes("number")
+    if "epoch" not in table:
+        raise UserError(f"{path}: found no numbers in a column epoch; delete it and run its stage again")
+    return table
 
 
 def _kept(tables: list[pd.DataFrame]) -> int:
@@ -70,9 +74,9 @@ def _kept(tables: list[pd.DataFrame]) -> int:
 
 
 def _run(folder: Path, table: pd.DataFrame, keep: int, page: Path) -> dict[str, Any]:
-    status = read_json(folder / "status.json")
+    status = read_as(folder / "status.json", STATUS)
     path = folder / "provenance.json"
-    made = read_json(path) if path.is_file() else {}
+    made = read_as(path, PROVENANCE) if path.is_file() else {}
     settings = made.get("settings", {})
     rows = np.unique(np.linspace(0, len(table) - 1, min(keep, len(table))).round().astype(int))
     thin = table.iloc[rows]

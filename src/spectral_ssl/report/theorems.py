@@ -9,8 +9,8 @@ from typing import Any
 
 from spectral_ssl.layout import Layout
 from spectral_ssl.papers.statements import mathml, misprints, statement_texts, worded
-from spectral_ssl.provenance import read_json
 from spectral_ssl.report.words import anchor, number
+from spectral_ssl.shapes import CHECK, read_as
 from spectral_ssl.theorems.check import COLUMNS
 
 GROUPS = {
@@ -30,7 +30,7 @@ EVIDENCE = "evidence"
 def checks(layout: Layout) -> dict[str, dict[str, Any]]:
     """Every check's result by `paper/statement`, sorted by file."""
     files = sorted((layout.results / "theorems").glob("*/*.json"))
-    return {f"{file.parent.name}/{file.stem}": read_json(file) for file in files}
+    return {f"{file.parent.name}/{file.stem}": read_as(file, CHECK) for file in files}
 
 
 def statements(paper: str, checks: Mapping[str, dict[str, Any]]) -> list[dict[str, Any]]:

@@ -6,6 +6,7 @@ import html
 import os
 import re
 import shutil
+import tempfile
 from pathlib import Path
 
 import nbformat
@@ -13,6 +14,7 @@ import papermill
 from latex2mathml.converter import convert
 from nbclient.exceptions import DeadKernelError
 from nbconvert import HTMLExporter
+from traitlets.config import Config
 
 from spectral_ssl.errors import UserError
 from spectral_ssl.papers import PAPERS
@@ -23,13 +25,14 @@ from spectral_ssl.stages import Context
 NOTEBOOKS = Path(__file__).parents[3] / "notebooks"
 FORMULA = re.compile(r"\$\$(.+?)\$\$|\$(.+?)\$", re.DOTALL)
 ACTIVE = re.compile(
-    r"<script\b.*?(?:</script\s*>|\Z)|<(?:link|base|iframe)\b[^>]*>", re.DOTALL | re.IGNORECASE
+    r"<script\b.*?(?:</script\s*>|\Z)|<(?:link|base|meta|iframe|object|embed|form)\b[^>]*(?:>|\Z)",
+    re.DOTALL | re.IGNORECASE,
 )
 PAGE = """<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; img-src data:">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{title}</title>
 <link rel="icon" href="data:,">
@@ -56,25 +59,38 @@ def run(context: Context, paper: str) -> int:
     stem.parent.mkdir(parents=True, exist_ok=True)
     part = stem.with_name(f".{paper}.part.ipynb")
     try:
-        papermill.execute_notebook(
-            NOTEBOOKS / f"{paper}.ipynb",
-            part,
-            parameters={"tier": context.tier.name, "paper": paper},
-            cwd=os.fspath(context.root),
-            progress_bar=False,
-            kernel_name="python3",  # that of this environment: jupyter prefers it inside a virtual environment
-        )
+        with tempfile.TemporaryDirectory(prefix="spectral-ssl-") as folder:
+            papermill.execute_notebook(
+                NOTEBOOKS / f"{paper}.ipynb",
+                part,
+                parameters={"tier": context.tier.name, "paper": paper},
+                cwd=os.fspath(context.root),
+                progress_bar=False,
+                kernel_name="python3",  # that of this environment: jupyter prefers it inside a virtual environment
+                config=_sockets(folder),
+            )
         write_text(stem.with_suffix(".html"), as_html(nbformat.read(part, 4), PAPERS[paper]))
         shutil.move(part, stem.with_suffix(".ipynb"))
     except papermill.PapermillExecutionError as error:
         raise UserError(
             f"notebooks/{paper}.ipynb, cell {error.cell_index}: {error.ename}: {error.evalue}; open {part} to see it"
         ) from None
-    except DeadKernelError:
+    except (
+        RuntimeError
+    ) as error:  # nbclient's DeadKernelError, or its plain one for a kernel that never answered
+        if not isinstance(error, DeadKernelError) and "ernel d" not in str(error):
+            raise
         raise UserError(
-            f"notebooks/{paper}.ipynb: its kernel died, out of memory perhaps; run it again alone"
+            f"notebooks/{paper}.ipynb: its kernel died or never answered, out of memory perhaps; run it again alone"
         ) from None
     return 0
+
+
+def _sockets(folder: str) -> Config:
+    """Where kernel and client speak: files of this user instead of ports, which others see and need a network."""
+    return Config(
+        {"KernelManager": {"transport": "ipc", "connection_file": os.path.join(folder, "kernel.json")}}
+    )
 
 
 def as_html(notebook: nbformat.NotebookNode, title: str) -> str:
@@ -88,8 +104,15 @@ def as_html(notebook: nbformat.NotebookNode, title: str) -> str:
     exporter = HTMLExporter(
         template_name="basic", exclude_input=True, exclude_output_prompt=True, exclude_anchor_links=True
     )
-    body = ACTIVE.sub("", exporter.from_notebook_node(notebook)[0])
+    body = _passive(exporter.from_notebook_node(notebook)[0])
     return PAGE.format(title=html.escape(title), body=body)
+
+
+def _passive(body: str) -> str:
+    """A page's body without what acts; again and again, since what is left may close up to more of it."""
+    while (less := ACTIVE.sub("", body)) != body:
+        body = less
+    return body
 
 
 def _mathml(formula: re.Match[str]) -> str:

@@ -17,7 +17,7 @@ from spectral_ssl.layout import DATA_FILES
 from spectral_ssl.losses.own import is_setting, own_loss
 from spectral_ssl.models.own import load_own
 from spectral_ssl.papers.manifest import RunSettings, resolve
-from spectral_ssl.provenance import environment, read_json, sha256_file, write_json
+from spectral_ssl.provenance import environment, read_json, replacing, sha256_file, write_json
 from spectral_ssl.stages import Context
 from spectral_ssl.stages.pretrain import Progress, prepare_device
 from spectral_ssl.stats import mean_interval
@@ -69,8 +69,8 @@ def _encoder(
     plain = get_augmentation(augmentation, size, channels, normalisation=normalisation).plain()
     measures = Measures(tier.probes.names, tier.probes.draws, tier.probes.augmented, augmentation)
     probe, features = evaluate_network(network, plain, images, measures)
-    target.mkdir(parents=True, exist_ok=True)
-    np.savez_compressed(target / "features.npz", **features)  # type: ignore[arg-type]
+    with replacing(target / "features.npz") as file:
+        np.savez_compressed(file, **features)  # type: ignore[arg-type]
     provenance = {
         "encoder": str(path),
         "encoder_sha256": sha256_file(path),

@@ -11,6 +11,7 @@ from spectral_ssl.data.graph import save_graph, views_graph
 from spectral_ssl.data.sources import Dataset, load
 from spectral_ssl.data.views import contact_sheet, get_augmentation
 from spectral_ssl.errors import UserError
+from spectral_ssl.provenance import replacing
 from spectral_ssl.stages import Context
 
 SHEET_ROWS = 8
@@ -26,13 +27,13 @@ def run(context: Context) -> int:
     for name, preset in tier.augmentations.items():
         dataset = load(context.layout.data(name))
         folder = context.layout.views(name, preset)
-        folder.mkdir(parents=True, exist_ok=True)
         generator = torch.Generator().manual_seed(0)
         if name == tier.data.slug:
             index = subset(dataset, tier.views.images)
             drawn = Drawn(dataset, index, preset)
             drawn.save(folder / "views.npy", tier.views.views, generator)
-            np.save(folder / "index.npy", index)
+            with replacing(folder / "index.npy") as file:
+                np.save(file, index)
             save_graph(folder / "G.npz", views_graph(len(index), tier.views.views))
         else:
             index = subset(dataset, SHEET_ROWS)
@@ -57,10 +58,10 @@ class Drawn:
         """Views of every image, (views * n, C, H, W), all first views first; one view of each in memory at a time."""
         shape = (views * len(self.images), *self.images.shape[1:])
         header = {"descr": "<f4", "fortran_order": False, "shape": shape}
-        with path.open("wb") as file:
+        with replacing(path) as file:
             np.lib.format.write_array_header_1_0(file, header)
             for _ in range(views):
-                self.view(generator).numpy().tofile(file)
+                file.write(np.ascontiguousarray(self.view(generator).numpy()).data)
 
     def sheet(self, path: Path, generator: torch.Generator) -> None:
         """A picture of each image and eight of its views, an image a row."""

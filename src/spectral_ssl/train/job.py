@@ -2,12 +2,14 @@
 
 A run's files are written in a scratch folder keyed by the hashes of its settings, its code and its data.
 A finished run waits there for its siblings, unfinished ones keep their checkpoints beside it; so a killed job
-resumes, and the results folder never holds half a run. Of several processes the first one writes.
+resumes, and the results folder never holds half a run. Of several processes the first one writes. A run that another
+job trains is refused: the two would write one folder.
 """
 
 from __future__ import annotations
 
 import hashlib
+import logging
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -25,9 +27,10 @@ from spectral_ssl.data.views import get_augmentation
 from spectral_ssl.engine import Engine
 from spectral_ssl.errors import UserError, unknown
 from spectral_ssl.layout import RUN_FILES
+from spectral_ssl.locks import one_process
 from spectral_ssl.losses import get_loss
 from spectral_ssl.methods import build_method
-from spectral_ssl.provenance import environment, read_json, sha256_file, write_json
+from spectral_ssl.provenance import environment, read_json, replacing, sha256_file, write_json
 from spectral_ssl.train import memory
 from spectral_ssl.train.distributed import World
 from spectral_ssl.train.evaluation import evaluate_run
@@ -41,6 +44,11 @@ from spectral_ssl.train.tensorboard import writer
 if TYPE_CHECKING:
     from spectral_ssl.data.sources import Dataset
     from spectral_ssl.papers.manifest import RunSettings
+
+WHOLE = "whole.json"  # in scratch: the sha256 of a finished run's files, of which status.json is written last
+DESCRIBED = [name for name in RUN_FILES if name != "status.json"]
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -77,24 +85,57 @@ def run_batch(
     images = Images.of(dataset, device, mode=engine.data, workers=engine.readers)
     for run in runs:
         check_run(run, images)
-    for group in stackable(runs, engine.together if world.size == 1 else 1):
-        # Agreed on, since a shared file system may show a file to one process before another.
-        if world.agree(not all(_status(place, run).is_file() for run in group)):
-            _train_group(group, images, place, engine, world, progress)
-    world.barrier()
-    statuses = [read_json(_status(place, run)) for run in runs]
-    world.barrier()
-    if world.first:
-        with _writing(place.results):
-            for run in runs:
-                _publish(place.scratch_of(run), place.results / run.id)
-            for run in runs:
-                _discard(place.scratch_of(run))
+    with _alone(runs, place, world):
+        for group in stackable(runs, engine.together if world.size == 1 else 1):
+            # Agreed on, since a shared file system may show a file to one process before another.
+            if world.agree(not all(_finished(place.scratch_of(run)) for run in group)):
+                _train_group(group, images, place, engine, world, progress)
+        world.barrier()
+        statuses = [read_json(place.scratch_of(run) / "status.json") for run in runs]
+        world.barrier()
+        if world.first:
+            with _writing(place.results):
+                for run in runs:
+                    _publish(place.scratch_of(run), place.results / run.id)
+                for run in runs:
+                    _discard(place.scratch_of(run))
     return statuses
 
 
-def _status(place: Place, run: RunSettings) -> Path:
-    return place.scratch_of(run) / "status.json"
+@contextmanager
+def _alone(runs: Sequence[RunSettings], place: Place, world: World) -> Iterator[None]:
+    """Hold the locks of the runs, in the first process for all; UserError in each if another job holds one."""
+    refusal = None
+    with ExitStack() as stack:
+        if world.first:
+            try:
+                for run in runs:
+                    folder = place.scratch_of(run)
+                    lock = folder.with_name(f".{folder.name}.lock")
+                    with _writing(place.scratch):
+                        folder.mkdir(parents=True, exist_ok=True)
+                        stack.enter_context(one_process(lock, f"training of {run.id}"))
+            except UserError as error:
+                refusal = error
+        if world.agree(refusal is not None):
+            raise refusal or UserError("the first process may not train these runs; its own message says why")
+        yield
+
+
+def _finished(folder: Path) -> bool:
+    """Whether a scratch folder holds a run's files as they were written; damaged ones are told and written again."""
+    if not (folder / "status.json").is_file():
+        return False
+    try:
+        read_json(folder / "status.json")
+        digests = read_json(folder / WHOLE)
+        damaged = [name for name in DESCRIBED if sha256_file(folder / name) != digests[name]]
+    except (UserError, OSError, KeyError, TypeError):
+        damaged = [WHOLE]
+    if damaged:
+        log.warning("%s is not as it was written; its run is trained again", folder / damaged[0])
+        (folder / "status.json").unlink(missing_ok=True)
+    return not damaged
 
 
 def _train_group(
@@ -126,7 +167,7 @@ def _train_group(
             trained = train_together(group, images, scratch, engine=engine, world=world, progress=told)
         if world.first:
             for run, end in zip(group, trained, strict=True):
-                if not _status(place, run).is_file():  # files that are whole are not touched again
+                if not _finished(place.scratch_of(run)):  # files that are whole are not touched again
                     with _writing(place.scratch):
                         _write(run, end, images, place, engine, world.size)
             shutil.rmtree(scratch, ignore_errors=True)
@@ -173,10 +214,10 @@ def _writing(folder: Path) -> Iterator[None]:
 
 def _publish(folder: Path, target: Path) -> None:
     """Copy a finished run's files into the results, `status.json` last: a job killed here can copy again."""
-    target.mkdir(parents=True, exist_ok=True)
     (target / "status.json").unlink(missing_ok=True)
     for name in RUN_FILES:
-        shutil.copyfile(folder / name, target / name)
+        with replacing(target / name) as file:
+            shutil.copyfile(folder / name, file.name)
 
 
 def _discard(folder: Path) -> None:
@@ -218,4 +259,5 @@ def _write(
         **environment(),
     }
     write_json(folder / "provenance.json", provenance)
+    write_json(folder / WHOLE, {name: sha256_file(folder / name) for name in DESCRIBED})
     write_json(folder / "status.json", status)

@@ -16,6 +16,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.autograd.graph import saved_tensors_hooks
 
 from spectral_ssl.errors import UserError
+from spectral_ssl.exhaustion import is_exhaustion
 from spectral_ssl.methods import build_method
 from spectral_ssl.train.images import Resident
 from spectral_ssl.train.room import free_memory
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
     from spectral_ssl.papers.manifest import RunSettings
     from spectral_ssl.train.images import Images
 
-# What torch (CUDA, MPS, CPU; the latter's text differs between systems) and CUDA's libraries say.
-EXHAUSTED = re.compile(r"out of memory|can't allocate memory|not enough memory|_ALLOC_FAILED", re.IGNORECASE)
 ASKED = re.compile(r"(?:tried|unable) to allocate ([\d.]+) *(bytes|[KMGT]i?B)", re.IGNORECASE)
 UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB")
 STATES = {"sgd": 1, "lars": 1, "adamw": 2}  # numbers that an optimiser keeps for each trainable one
@@ -56,9 +55,7 @@ def explain(
     first. members: runs that train together; processes: those that share a batch. Sizes are estimates from below:
     without workspace, caches and what a step holds only for a moment.
     """
-    if not (
-        isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and EXHAUSTED.search(str(error)))
-    ):
+    if not is_exhaustion(error):
         return None
     rows = -(-run.batch_size // processes)
     use = estimate(run, images, rows, members=members, processes=processes)

@@ -10,6 +10,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from spectral_ssl.provenance import replacing
+
 if TYPE_CHECKING:
     from spectral_ssl.data.views import Augmentation
 
@@ -54,7 +56,8 @@ def contact_sheet(
     side = turns[0].image_size * max(1, CELL // turns[0].image_size)
     sheet = torch.cat([_strip(column, side) for column in columns], 2)
     pixels = sheet.mul(255).round_().to(torch.uint8).permute(1, 2, 0).contiguous().cpu().numpy()
-    Image.fromarray(pixels.squeeze(2) if pixels.shape[2] == 1 else pixels).save(path, format="PNG")
+    with replacing(Path(path)) as file:
+        Image.fromarray(pixels.squeeze(2) if pixels.shape[2] == 1 else pixels).save(file, format="PNG")
     return Path(path)
 
 

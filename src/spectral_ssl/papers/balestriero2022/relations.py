@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
+from spectral_ssl.data.arrays import read_array
 from spectral_ssl.data.graph import load_graph
 from spectral_ssl.data.pairing import parse_relation
 from spectral_ssl.data.relations import alignment as align
@@ -104,7 +105,7 @@ def _graphs(inputs: Inputs) -> Iterator[tuple[str, sparse.csr_array, np.ndarray]
     tier, generator = context.tier, np.random.default_rng(0)
     views = context.layout.views(tier.data.slug, tier.training.augmentation)
     dataset = load(context.layout.data(tier.data.slug))
-    index = np.load(views / "index.npy")
+    index = read_array(views / "index.npy", kinds="i", ndim=1)
     chosen = _by_class(index, dataset)
     labels = np.asarray(dataset.train_labels)[index[chosen]]
     nodes = np.concatenate([view * len(index) + chosen for view in range(tier.views.views)])

@@ -9,6 +9,7 @@ import pandas as pd
 import torch
 
 from spectral_ssl import closed_form as cf
+from spectral_ssl.data.arrays import read_array
 from spectral_ssl.data.graph import load_graph
 from spectral_ssl.data.sources import load
 from spectral_ssl.data.views import get_augmentation
@@ -46,7 +47,7 @@ def closed_form(inputs: Inputs) -> Table:
     """
     tier, layout = inputs.context.tier, inputs.context.layout
     folder = layout.views(tier.data.slug, tier.training.augmentation)
-    x = np.load(folder / "views.npy").astype(np.float64)
+    x = read_array(folder / "views.npy", kinds="f", ndim=4).astype(np.float64)
     x = x.reshape(len(x), -1)
     graph = load_graph(folder / "G.npz")
     dimension = min(DIMENSION, x.shape[1])

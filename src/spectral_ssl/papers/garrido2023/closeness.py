@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from spectral_ssl.data.arrays import read_arrays
 from spectral_ssl.papers.inputs import Inputs, Table
 from spectral_ssl.papers.measure import summarise, text
 
@@ -48,7 +50,7 @@ def _run(inputs: Inputs, cell: dict[Any, Any]) -> Iterator[dict[str, Any]]:
     if cell["status"] != "finished":
         yield from (common | {"side": side} for side in SIDES)
         return
-    z = np.load(folder / "features.npz")["embeddings"].astype(np.float64)
+    z = embeddings_of(folder).astype(np.float64)
     for side, k in (("samples", z.T), ("dimensions", z)):
         value, upper = over_lower(k)
         yield common | {"side": side, "over_lower": value, "upper": upper}
@@ -57,6 +59,11 @@ def _run(inputs: Inputs, cell: dict[Any, Any]) -> Iterator[dict[str, Any]]:
         found = from_history(pd.read_csv(history), z.shape[1])
         for epoch, value in zip(found["epoch"], found["over_lower"], strict=True):
             yield common | {"side": "samples", "upper": z.shape[1], "epoch": epoch, "over_lower": value}
+
+
+def embeddings_of(run: Path) -> np.ndarray:
+    """The embeddings of test images (N, M) that a run's folder keeps; UserError for a damaged or missing file."""
+    return read_arrays(run / "features.npz", ["embeddings"], kinds="f", ndim=2)["embeddings"]
 
 
 def over_lower(k: np.ndarray) -> tuple[float, int]:

@@ -8,6 +8,7 @@ from scipy.stats import norm
 
 from spectral_ssl.correlation import correlation
 from spectral_ssl.papers.decide import FEWEST_CONFIGURATIONS, RESAMPLES
+from spectral_ssl.papers.garrido2023.closeness import embeddings_of
 from spectral_ssl.papers.inputs import Inputs, Table
 from spectral_ssl.papers.measure import summarise, text
 from spectral_ssl.stats import mean_interval
@@ -82,7 +83,7 @@ def supplement_d(inputs: Inputs) -> Table:
     parts, shown = [], []
     for (method, label), group in frame.groupby(["method", "label"], sort=False):
         embeddings = [
-            _spread(np.load(inputs.context.layout.runs / run / "features.npz")["embeddings"])
+            _spread(embeddings_of(inputs.context.layout.runs / run))
             for run in group.loc[group["status"] == "finished", "run"]
         ]
         words = {"mean cosine": "diverged", "M x variance": "diverged"}

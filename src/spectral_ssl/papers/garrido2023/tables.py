@@ -11,7 +11,7 @@ import torch
 from spectral_ssl.losses import get_loss
 from spectral_ssl.losses.contrastive import normalise_embeddings
 from spectral_ssl.papers import method_label, read
-from spectral_ssl.papers.garrido2023.closeness import supplement_e
+from spectral_ssl.papers.garrido2023.closeness import embeddings_of, supplement_e
 from spectral_ssl.papers.garrido2023.supplement import supplement, supplement_c, supplement_d
 from spectral_ssl.papers.garrido2023.tuning import tuning
 from spectral_ssl.papers.inputs import Inputs, Table
@@ -153,7 +153,7 @@ def _measure(inputs: Inputs, run_id: str) -> dict[str, float]:
     sqrt(M) in the default scaling, which sets the deviation over dimensions to 1 and divides the Gram matrix by M.
     """
     run = inputs.context.manifest.runs[run_id]
-    z = torch.from_numpy(np.load(inputs.context.layout.runs / run_id / "features.npz")["embeddings"]).double()
+    z = torch.from_numpy(embeddings_of(inputs.context.layout.runs / run_id)).double()
     n, m = z.shape
     options = dict(run.hyperparameters)
     if run.loss == "simclr":

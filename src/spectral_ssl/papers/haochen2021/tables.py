@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from spectral_ssl.data.arrays import read_arrays
 from spectral_ssl.papers.haochen2021.ablations import ablations
 from spectral_ssl.papers.haochen2021.graphs import augmentation_graph, augmentation_matrix, toy_graph
 from spectral_ssl.papers.haochen2021.inductive import inductive_bias
@@ -52,7 +53,8 @@ def agreement(inputs: Inputs) -> Table:
     frame = inputs.experiment("table2")
     frame = frame[frame["method"] == "spectral"]
     finished = frame.loc[frame["status"] == "finished", "run"]
-    runs = [np.load(inputs.context.layout.runs / run / "features.npz")["agreement"] for run in finished]
+    files = [inputs.context.layout.runs / run / "features.npz" for run in finished]
+    runs = [read_arrays(file, ["agreement"], kinds="f", ndim=3)["agreement"] for file in files]
     rows = []
     for when, time in enumerate(("before", "after")):
         for which, pair in enumerate(("one image", "two images")):

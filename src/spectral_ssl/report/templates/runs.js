@@ -1,3 +1,5 @@
+const MOST = 500; // lines: a browser takes seconds for thousands, and nobody tells them apart
+
 /** Training curves and the list of runs; null where the tier has none. */
 function trainingRuns() {
   const runs = read("run-data"), place = byId("curves");
@@ -24,16 +26,29 @@ function trainingRuns() {
     return experiment.value ? runs.filter(run => run.asked.includes(experiment.value)) : runs;
   }
 
+  /** The settings of some runs that differ between them, one that some of them lack among these. */
+  function varying(settings) {
+    const first = new Map(), differ = new Set();
+    for (const own of settings) for (const [key, value] of own) {
+      if (!first.has(key)) first.set(key, value);
+      else if (first.get(key) !== value) differ.add(key);
+    }
+    for (const key of first.keys()) if (settings.some(own => !own.has(key))) differ.add(key);
+    return differ;
+  }
+
   /** Runs of equal settings by what tells them from others of their method: the settings that differ, seeds apart. */
   function groups(chosen) {
     const settings = new Map(chosen.map(run => [run, new Map(flat(run.settings).filter(([key]) => key !== "seed"))]));
+    const differ = new Map([...new Set(chosen.map(run => run.method))].map(name =>
+      [name, varying(chosen.filter(run => run.method === name).map(run => settings.get(run)))]));
     const found = new Map();
     for (const run of [...chosen].sort((a, b) => (a.settings.seed ?? 0) - (b.settings.seed ?? 0))) {
-      const own = settings.get(run), others = chosen.filter(one => one.method === run.method).map(one => settings.get(one));
-      const keys = [...own.keys()].filter(key => others.some(one => one.get(key) !== own.get(key)));
+      const own = settings.get(run), keys = [...own.keys()].filter(key => differ.get(run.method).has(key));
       const words = keys.map(key => `${shortened(key)} ${own.get(key)}`);
       const label = [run.method, ...words].join(", ");
-      found.set(label, [...(found.get(label) || []), run]);
+      if (found.has(label)) found.get(label).push(run);
+      else found.set(label, [run]);
     }
     return new Map([...found].sort(([a], [b]) => collator.compare(a, b)));
   }
@@ -49,18 +64,22 @@ function trainingRuns() {
 
   function show(chosen) {
     const series = [], keys = make("ul", { class: "keys" });
-    [...groups(chosen)].forEach(([label, members], index) => {
+    const settings = [...groups(chosen)];
+    for (const [index, [label, members]] of settings.entries()) {
+      if (series.length >= MOST) break;
       const drawn = members.filter(run => run.history[column.value]);
       for (const run of drawn) series.push({ name: `${label}, seed ${run.settings.seed ?? "unknown"}`, x: run.history.epoch, y: run.history[column.value], look: index });
       const key = shape("svg", { viewBox: "0 0 40 10", "aria-hidden": "true" });
       key.append(shape("line", { x1: 0, x2: 40, y1: 5, y2: 5, "stroke-width": 2.5, ...look(index) }));
       const seeds = listed(members.map(run => [`seed ${run.settings.seed ?? run.id}`, "#" + run.anchor]));
       keys.append(make("li", {}, key, label + ": ", ...seeds));
-    });
+    }
     const words = column.value.replaceAll("_", " ");
     draw(place, series, { x: "epoch", y: words, title: `${words} by epoch, ${series.length} runs` }, log.checked);
     place.append(keys);
-    byId("drawn").textContent = `${series.length} runs, ${new Set(series.map(one => one.look)).size} settings`;
+    const left = settings.length - keys.children.length;
+    byId("drawn").textContent = `${series.length} runs, ${new Set(series.map(one => one.look)).size} settings`
+      + (left ? ` drawn; ${left} more settings: choose an experiment or a method` : "");
   }
 
   function fill(fold) {

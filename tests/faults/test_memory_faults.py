@@ -1,0 +1,68 @@
+"""A stage out of memory, by a limit or at the system's hands: one line, its checkpoint stays, the next completes."""
+
+from __future__ import annotations
+
+import random
+import signal
+from pathlib import Path
+
+import pytest
+
+from spectral_ssl.exhaustion import exhaustion_line
+
+from . import trials
+from .trials import Stages
+
+SEED = 3
+
+
+@pytest.mark.parametrize("stage", ["data", "views", "pretrain", "own", "networks"])
+@pytest.mark.parametrize(
+    "spare", [0, *(pytest.param(size, marks=pytest.mark.slow) for size in (2**21, 2**24))]
+)
+def test_a_limit_on_memory_is_told_in_one_line_and_without_it_the_next_call_completes(
+    prepared: Stages, tmp_path: Path, stage: str, spare: int
+) -> None:
+    alone, work = prepared.prepare(stage), prepared.works[stage]
+    folder = prepared.copy(tmp_path / "limited", without=work)
+    answer = prepared.run(folder, work, memory=spare or 1)
+    if answer["status"] == 0:
+        assert spare > 0  # it was enough
+    else:
+        assert answer["status"] == 2, answer
+        lines = [line for line in answer["said"].splitlines() if line.startswith("error: ")]
+        assert len(lines) == 1, answer
+        assert "out of memory" in lines[0], answer
+        assert "Traceback" not in answer["said"]
+    there = trials.contents(folder, work)
+    assert there == {name: alone["contents"][name] for name in there}
+    again = prepared.run(folder, work)
+    assert again["status"] == 0, again["said"]
+    assert trials.contents(folder, work) == alone["contents"]
+    assert trials.litter(folder) == []
+
+
+def test_killed_by_the_system_training_goes_on_from_its_checkpoint(prepared: Stages, tmp_path: Path) -> None:
+    alone, work = prepared.prepare("pretrain"), prepared.works["pretrain"]
+    folder = prepared.copy(tmp_path / "killed", without=work)
+    draw = random.Random(SEED)
+    scratch = folder / "results/.scratch"
+    saved = 0
+    for _ in range(8):
+        event = draw.randint(alone["events"] // 3, alone["events"] * 2 // 3)
+        ended = prepared.run(folder, work, stop={"signal": signal.SIGKILL, "event": event, "after": 0.0})
+        saved = max(saved, len(list(scratch.rglob("checkpoints/0*"))))
+        if ended["status"] != -signal.SIGKILL:
+            break
+    assert saved, f"seed {SEED}: no checkpoint was there after a kill"
+    again = prepared.run(folder, work)
+    assert again["status"] == 0, again["said"]
+    assert trials.contents(folder, work) == alone["contents"]
+
+
+def test_other_errors_are_not_taken_for_exhaustion() -> None:
+    assert exhaustion_line(RuntimeError("shapes do not match"), "views") is None
+    assert exhaustion_line(ValueError("out of memory"), "views") is None
+    line = exhaustion_line(MemoryError(), "views")
+    assert line is not None
+    assert line.startswith("out of memory in the stage views (no more is known); end other processes")
