@@ -91,11 +91,13 @@ def test_bounds_are_two_one_sided_tests_at_half_the_level(mean: float) -> None:
     assert found.verdict == ("differs" if outside or 2 * min(q) < 2 * max(p) else "holds")
 
 
-def test_values_without_spread_leave_no_doubt() -> None:
-    assert within_test([0.2, 0.2], 0, 1) == Decision("holds", 0.0)
-    assert within_test([0.0, 0.0], 0, 1) == within_test([1.5] * 3, 0, 1) == Decision("differs", 0.0)
-    assert same_test([0.5] * 3, 1.0) == Decision("holds", 0.0)
-    assert same_test([2.0] * 3, 1.0) == Decision("differs", 0.0)
+def test_values_without_spread_are_as_many_signs() -> None:
+    assert within_test([0.2, 0.2], 0, 1) == Decision("holds", 0.5)
+    assert within_test([0.0, 0.0], 0, 1) == Decision("differs", 0.5)
+    assert within_test([1.5] * 6, 0, 1) == Decision("differs", 2 * 0.5**6)
+    assert same_test([0.5] * 3, 1.0) == Decision("holds", 0.5**3)
+    assert same_test([2.0] * 3, 1.0) == Decision("differs", 2 * 0.5**3)
+    assert different_test([2.0] * 6, 1.0) == Decision("holds", 2 * 0.5**6)
     nothing = order_test([0.0] * 3)
     assert nothing is not None
     assert nothing.p == 1.0

@@ -123,7 +123,10 @@ def test_ends() -> None:
     assert seeds_for_different([0.3], 1.0) is None
     assert seeds_for_order([-1.0, 1.0]) is None
     assert seeds_for_order([1.0, 1.0 + 1e-12]) == 2
-    assert seeds_for_same([0.2, 0.2, 0.2], 0.5) == seeds_for_same([0.9, 0.9, 0.9], 0.5) == 2
+    # Without spread it is a sign test: 1 / 2^5 and 2 / 2^6 are the first below 5 %.
+    assert (seeds_for_same([0.2, 0.2, 0.2], 0.5), seeds_for_same([0.9, 0.9, 0.9], 0.5)) == (5, 6)
+    assert seeds_for_order([1.0, 1.0]) == seeds_for_within([0.5, 0.5], 0, 1) == 6
+    assert seeds_for_order([0.0, 0.0]) is None
     assert seeds_for_same([-1.0, 1.0], 1e-3) is None  # beyond 10,000
     assert seeds_for_same([-1.0, 1.0], 1e-3, most=10**8) is not None
 

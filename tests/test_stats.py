@@ -86,10 +86,17 @@ def test_equivalence_has_three_verdicts() -> None:
 
 
 def test_values_without_spread() -> None:
+    """The sign test's p: seeds that agree to the last digit are few draws of something coarse, and no certainty."""
     same = [0.9, 0.9, 0.9]
-    assert equivalence(same, same, 0.01).verdict == "equivalent"
-    assert equivalence(same, [0.4] * 3, 0.1).verdict == "different"
-    assert equivalence([1.0] * 3, [0.5] * 3, 0.5).verdict == "inconclusive"
+    assert equivalence(same, same, 0.01).p == 0.5**3
+    assert equivalence(same, same, 0.01).verdict == "inconclusive"
+    assert equivalence([0.9] * 5, [0.9] * 5, 0.01).verdict == "equivalent"
+    assert equivalence([0.9] * 5, [0.4] * 5, 0.1).verdict == "inconclusive"
+    assert equivalence([0.9] * 6, [0.4] * 6, 0.1).verdict == "different"
+    assert equivalence([1.0] * 9, [0.5] * 9, 0.5).verdict == "inconclusive"
+    assert paired_difference([0.3] * 6, [0.1] * 6).p == 2 * 0.5**6
+    # 0.8 - 0.7 and 0.9 - 0.8 differ in the last bit only
+    assert paired_difference([0.8, 0.9], [0.7, 0.8]).p == 2 * 0.5**2
     assert paired_difference(same, same).p == 1.0
     assert order(same, same).verdict == "inconclusive"
 

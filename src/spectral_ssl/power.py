@@ -15,8 +15,7 @@ import numpy as np
 from scipy import integrate, stats
 
 from spectral_ssl.errors import UserError
-
-NO_SPREAD = 1e-300  # stands for 0 where something is divided by a spread
+from spectral_ssl.stats import without_spread
 
 
 def seeds_for_order(
@@ -34,8 +33,10 @@ def seeds_for_order(
     mean, spread = _moments(differences)
     if math.isnan(spread):
         return None
+    if spread == 0.0:
+        return _fewest_equal(alpha / 2) if mean != null else None
     # Beyond 100 spreads the power is 1 with two seeds, and the noncentral t's tables end.
-    effect = min(abs(mean - null) / max(spread, NO_SPREAD), 100.0)
+    effect = min(abs(mean - null) / spread, 100.0)
     return _fewest(lambda n: float(TTestPower().power(effect, nobs=n, alpha=alpha)), power, most)
 
 
@@ -97,7 +98,9 @@ def _either(
     if not low < mean < high:
         nearer = low if mean <= low else high
         return seeds_for_order(values, nearer, power=power, alpha=alpha, most=most)
-    below, above = ((bound - mean) / max(spread, NO_SPREAD) for bound in (low, high))
+    if spread == 0.0:
+        return _fewest_equal(each)
+    below, above = ((bound - mean) / spread for bound in (low, high))
     return _fewest(lambda n: power_within(below, above, n, each), power, most)
 
 
@@ -123,6 +126,11 @@ def power_within(low: float, high: float, n: int, each: float) -> float:
     return float(integrate.quad(integrand, bottom, top, limit=200)[0]) if top > bottom else 0.0
 
 
+def _fewest_equal(each: float) -> int:
+    """The seeds with which a one-sided test at level `each` decides if they go on to agree: 1 / 2^n <= each."""
+    return math.ceil(-math.log2(each))
+
+
 def _fewest(power_of: Callable[[int], float], power: float, most: int) -> int | None:
     """The least n >= 2 with power_of(n) >= power, which grows with n; None beyond `most`."""
     low, high = 1, 2
@@ -141,7 +149,9 @@ def _moments(values: Sequence[float]) -> tuple[float, float]:
     sample = np.asarray(values, dtype=np.float64)
     if sample.ndim != 1 or sample.size == 0 or not np.isfinite(sample).all():
         raise UserError(f"expected a list of finite values, one a seed; found {list(values)}")
-    return float(sample.mean()), float(sample.std(ddof=1)) if sample.size > 1 else math.nan
+    if sample.size < 2:
+        return float(sample.mean()), math.nan
+    return float(sample.mean()), 0.0 if without_spread(sample) else float(sample.std(ddof=1))
 
 
 def _check(power: float, alpha: float) -> None:

@@ -44,28 +44,46 @@ class Leads(BaseModel):
     entries: list[str] = []
 
 
-class Words(BaseModel):
-    """A theorem check in words."""
+class Title(BaseModel):
+    """What a theorem check is of."""
 
     title: str
+
+
+class Words(Title):
+    """A theorem check in words."""
+
     control: str
     statement: str
 
 
-class Check(BaseModel):
-    """A theorem check's result."""
+class Judged(BaseModel):
+    """Whether a theorem check ended as it must."""
+
+    ok: bool
+
+
+class Judgement(BaseModel):
+    """A theorem check's result, as tables need it."""
 
     model_config = ConfigDict(strict=True)
 
-    paper: str
-    statement: str
     kind: str
     measured: Scalar
-    expected: Scalar
-    tolerance: Scalar
+    expected: float
+    tolerance: float
     instances: Scalar
     verdict: str
     control_verdict: Scalar
+    text: Title
+    detail: dict[str, Scalar] = {}
+
+
+class Check(Judgement):
+    """A theorem check's result, as the report needs it."""
+
+    paper: str
+    statement: str
     seconds: float
     text: Words
     detail: dict[str, Scalar]
@@ -74,6 +92,8 @@ class Check(BaseModel):
 STATUS = TypeAdapter(Status)
 PROVENANCE = TypeAdapter(Provenance)
 SOURCES = TypeAdapter(dict[str, Leads])
+OK = TypeAdapter(Judged)
+JUDGEMENT = TypeAdapter(Judgement)
 CHECK = TypeAdapter(Check)
 MEASURED = TypeAdapter(dict[str, Scalar])
 """probe.json of a run."""

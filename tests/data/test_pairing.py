@@ -45,7 +45,8 @@ def test_a_name_is_a_kind_an_argument_and_a_share_of_wrong_pairs(spec: str, rela
 def test_anything_else_is_refused_with_the_grammar(spec: str) -> None:
     with pytest.raises(UserError) as caught:
         parse_relation(spec)
-    assert str(caught.value) == f"relation '{spec}' is not understood; accepted: {ACCEPTED}"
+    shown = spec.replace("\n", "\\n")
+    assert str(caught.value) == f"relation '{shown}' is not understood; accepted: {ACCEPTED}"
 
 
 @pytest.mark.parametrize(

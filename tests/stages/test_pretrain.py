@@ -90,10 +90,11 @@ def files(folder: Path) -> list[str]:
 
 
 def untouched(root: Path) -> bool:
-    """Whether nothing but the data is there."""
-    return [path.name for path in (root / "results").iterdir()] == ["smoke"] and [
-        path.name for path in (root / "results" / "smoke").iterdir()
-    ] == ["data"]
+    """Whether nothing but the data and their receipts are there."""
+    files = {path.relative_to(root / "results") for path in (root / "results").rglob("*") if path.is_file()}
+    return {path.parts[:2] for path in files} == {("smoke", "data"), ("smoke", "receipts")} and {
+        path.parts[2] for path in files if path.parts[1] == "receipts"
+    } == {"data"}
 
 
 def test_a_batch_by_command(pretrain: Command, root: Path) -> None:

@@ -10,7 +10,7 @@ import pandas as pd
 
 from spectral_ssl.papers import paper_statements
 from spectral_ssl.papers.measure import measurements
-from spectral_ssl.provenance import read_json
+from spectral_ssl.shapes import JUDGEMENT, read_as
 from spectral_ssl.stages import Context
 
 
@@ -47,4 +47,7 @@ class Inputs:
     def theorems(self) -> dict[str, dict[str, Any]]:
         """The paper's theorem checks by statement."""
         layout = self.context.layout
-        return {name: read_json(layout.theorem(self.paper, name)) for name in paper_statements(self.paper)}
+        return {
+            name: read_as(layout.theorem(self.paper, name), JUDGEMENT)
+            for name in paper_statements(self.paper)
+        }

@@ -10,7 +10,7 @@ import pandas as pd
 from spectral_ssl.errors import UserError
 from spectral_ssl.papers import method_label
 from spectral_ssl.papers.manifest import Cell
-from spectral_ssl.provenance import read_json
+from spectral_ssl.shapes import MEASURED, STATUS, read_as
 from spectral_ssl.stages import Context
 from spectral_ssl.stats import mean_interval
 
@@ -58,8 +58,8 @@ def _row(context: Context, cell: Cell, varied: Sequence[str]) -> dict[str, Any]:
         **{name: cell.factors.get(name) for name in varied},
         "seed": cell.seed,
         "run": cell.run,
-        "status": read_json(folder / "status.json")["status"],
-        **read_json(folder / "probe.json"),
+        "status": read_as(folder / "status.json", STATUS)["status"],
+        **read_as(folder / "probe.json", MEASURED),
     }
 
 

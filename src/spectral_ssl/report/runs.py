@@ -61,10 +61,10 @@ def _names(context: Context) -> list[str]:
 def _history(path: Path) -> pd.DataFrame:
     if not path.is_file() or not path.stat().st_size:
         return pd.DataFrame()
-    table = read_table(path).select_dtypes("number")
-    if "epoch" not in table:
+    table = read_table(path)
+    if len(table) and "epoch" not in table.select_dtypes("number"):
         raise UserError(f"{path}: found no numbers in a column epoch; delete it and run its stage again")
-    return table
+    return table.select_dtypes("number") if len(table) else pd.DataFrame()
 
 
 def _kept(tables: list[pd.DataFrame]) -> int:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from importlib import import_module
 
-import pandas as pd
 from matplotlib.figure import Figure
 
 from spectral_ssl.errors import UserError
 from spectral_ssl.jobs import products
 from spectral_ssl.papers.manifest import check_papers
 from spectral_ssl.plotting import save, titled
+from spectral_ssl.report.inputs import table
 from spectral_ssl.stages import Context
 
 
@@ -28,7 +28,7 @@ def drawn(context: Context, paper: str) -> Iterator[tuple[str, Figure]]:
     files = {name: context.layout.tables(paper) / f"{name}.csv" for name in products(paper, "tables")}
     if absent := [file for file in files.values() if not file.is_file()]:
         raise UserError(f"{absent[0]} is not there: run `tables --paper {paper}` first")
-    tables = {name: pd.read_csv(file, keep_default_na=True) for name, file in files.items()}
+    tables = {name: table(file, keep_default_na=True) for name, file in files.items()}
     for name, words in products(paper, "figures").items():
         figure = getattr(module, name)(tables)
         titled(

@@ -28,11 +28,12 @@ ACTIVE = re.compile(
     r"<script\b.*?(?:</script\s*>|\Z)|<(?:link|base|meta|iframe|object|embed|form)\b[^>]*(?:>|\Z)",
     re.DOTALL | re.IGNORECASE,
 )
+POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
 PAGE = """<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'">
+<meta http-equiv="Content-Security-Policy" content="{policy}">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{title}</title>
 <link rel="icon" href="data:,">
@@ -77,7 +78,7 @@ def run(context: Context, paper: str) -> int:
         ) from None
     except (
         RuntimeError
-    ) as error:  # nbclient's DeadKernelError, or its plain one for a kernel that never answered
+    ) as error:  # nbclient's DeadKernelError, or a plain one of a kernel that never answered
         if not isinstance(error, DeadKernelError) and "ernel d" not in str(error):
             raise
         raise UserError(
@@ -105,7 +106,7 @@ def as_html(notebook: nbformat.NotebookNode, title: str) -> str:
         template_name="basic", exclude_input=True, exclude_output_prompt=True, exclude_anchor_links=True
     )
     body = _passive(exporter.from_notebook_node(notebook)[0])
-    return PAGE.format(title=html.escape(title), body=body)
+    return PAGE.format(policy=POLICY, title=html.escape(title), body=body)
 
 
 def _passive(body: str) -> str:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pandas as pd
-
 from spectral_ssl import receipts
 from spectral_ssl.errors import UserError
 from spectral_ssl.jobs import Jobs
 from spectral_ssl.papers import PAPERS, paper_statements
 from spectral_ssl.papers.ledger import counts
-from spectral_ssl.provenance import read_json
+from spectral_ssl.report.inputs import table
+from spectral_ssl.shapes import OK, STATUS, read_as
 from spectral_ssl.stages import Context
 
 BAD = 2
@@ -26,7 +25,9 @@ def run(context: Context, checksums: bool = False) -> int:
     path = root / "results" / "ledger.csv"
     if not path.is_file():
         raise UserError(f"{path} is not there; run `snakemake --config tier={context.tier.name}` first")
-    ledger = pd.read_csv(path)
+    ledger = table(path)
+    if not {"tier", "verdict"} <= set(ledger):
+        raise UserError(f"{path} has no columns tier and verdict; delete it and run `report` again")
     ours = ledger[ledger["tier"] == context.tier.name]
     print(f"report: {(root / 'results' / 'report.html').resolve()}")
     print(f"ledger of tier {context.tier.name}, {len(ours)} entries:")
@@ -56,7 +57,7 @@ def _diverged(context: Context) -> list[str]:
             raise UserError(
                 f"{folder} is not finished; run `snakemake --config tier={context.tier.name}` again"
             )
-        if read_json(folder / "status.json")["status"] == "diverged":
+        if read_as(folder / "status.json", STATUS)["status"] == "diverged":
             found.append(run)
     return found
 
@@ -70,7 +71,7 @@ def _failed(context: Context) -> list[str]:
                 raise UserError(
                     f"{path} is not there; run `snakemake --config tier={context.tier.name}` again"
                 )
-            if not read_json(path)["ok"]:
+            if not read_as(path, OK)["ok"]:
                 found.append(f"{paper}/{name}")
     return found
 
