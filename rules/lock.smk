@@ -31,7 +31,7 @@ class Locked(logging.Filter):
             return "another snakemake, which is running there; wait until it has ended"
         words = [sys.executable, "-m", "snakemake", "--unlock", *sys.argv[1:]]
         return (
-            "a snakemake that was killed: none is running there on this machine; unlock it with: "
+            "a snakemake that was killed; see that none of its jobs still runs (pgrep -af spectral_ssl), then unlock it with: "
             f"{shlex.join(words)}"
         )
 

@@ -34,9 +34,10 @@ def test_a_batch_that_is_trained_twice_at_once_is_refused_in_one_line(
 ) -> None:
     alone, work = prepared.prepare("pretrain"), prepared.works["pretrain"]
     folder = prepared.copy(tmp_path / "both", without=work)
-    found = prepared.ask(folder, [list(prepared.words(work))] * 2)
+    # Of several one trains; the others find its lock, or its finished files if they come late.
+    found = prepared.ask(folder, [list(prepared.words(work))] * 4)
     refused = [one for one in found if one["status"] == 2]
-    assert sorted(one["status"] for one in found) == [0, 2], found
+    assert {one["status"] for one in found} == {0, 2}, found
     (line,) = refused[0]["said"].splitlines()
     assert line.startswith("error: training of digits-byol")
     assert "is under way already in process " in line

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import os
 import shutil
@@ -16,10 +15,12 @@ from pathlib import Path
 
 from spectral_ssl.targets import Targets
 
-from ..workflow.checkout import Checkout, copy_project, plain_environment, snakemake_words
+from ..workflow.checkout import ROOT, Checkout, copy_project, plain_environment, snakemake_words
 
 PATIENCE = 1800  # seconds after which a run counts as hanging
-OWN_WORDS = ("reports", "logs", "benchmarks", "receipts")  # folders of what names times and machines
+
+sys.path.insert(0, str(ROOT / "benchmarks"))
+import compare  # noqa: E402, a script beside the package
 
 
 @dataclass(frozen=True)
@@ -116,12 +117,11 @@ class Faulty(Checkout):
         return [targets.data("digits")[0], targets.data("factors")[0], targets.batch(batch)[0]]
 
     def digests(self) -> dict[str, str]:
-        """A digest of every result that two runs have in common; of histories without the column `seconds`."""
-        files = (path for base in ("results", "figures") for path in (self.folder / base).rglob("*"))
+        """A digest of every result that two runs have in common, without what a clock or the machine writes."""
         return {
-            str(path.relative_to(self.folder)): _digest(path)
-            for path in sorted(files)
-            if path.is_file() and not _own(path.relative_to(self.folder))
+            name: hashlib.sha256(compare.without_exempt(name, (self.folder / name).read_bytes())).hexdigest()
+            for name in sorted(compare.files(self.folder, "tiny"))
+            if not compare.is_exempt(name)
         }
 
     def leftovers(self) -> list[Path]:
@@ -141,17 +141,3 @@ def make(folder: Path) -> Faulty:
 def pasted(line: str) -> list[str]:
     """The command that an error line ends with, run by a shell as if pasted."""
     return ["bash", "-c", line.partition("with: ")[2]]
-
-
-def _own(path: Path) -> bool:
-    return path.name in ("provenance.json", "report.html", "report.receipt.json", "sources.json") or bool(
-        set(path.parts) & {*OWN_WORDS, ".scratch"}
-    )
-
-
-def _digest(path: Path) -> str:
-    if path.name != "history.csv":
-        return hashlib.sha256(path.read_bytes()).hexdigest()
-    with path.open(encoding="utf-8") as file:
-        timed = {"seconds", "views_per_second", "utilisation"}
-        return repr([{k: v for k, v in row.items() if k not in timed} for row in csv.DictReader(file)])

@@ -26,7 +26,10 @@ def ranked(context: Context, rank: Callable[[Cell], float]) -> Inputs:
     for cell in context.manifest.paper_cells("balestriero2022"):
         if "rank" in cell.experiment:
             path = context.layout.runs / cell.run / "probe.json"
-            write_json(path, read_json(path) | {RANK: rank(cell) + 0.01 * cell.seed})
+            apart = (
+                1e-5 * cell.seed * (len(cell.run) + sum(map(ord, cell.run)) % 7)
+            )  # no two runs agree exactly
+            write_json(path, read_json(path) | {RANK: rank(cell) + 0.01 * cell.seed + apart})
     return Inputs(context, "balestriero2022")
 
 
@@ -50,7 +53,9 @@ def test_a_row_a_method_and_level(swept: Inputs) -> None:
     ]
     assert set(table.tidy["dimension"]) == set(table.tidy["bound"]) == {16}
     cell = table.tidy.query("experiment == 'rank_temperature' and level == 0.05")
-    assert cell[f"{RANK}_mean"].item() == pytest.approx(4.405)  # 4 + 8 * 0.05, and 0 and 0.01 by seed
+    assert cell[f"{RANK}_mean"].item() == pytest.approx(
+        4.405, abs=1e-3
+    )  # 4 + 8 * 0.05, and 0 and 0.01 by seed
     assert cell["n"].item() == 2
 
 
@@ -74,10 +79,10 @@ def claims(given: Inputs) -> dict[str, dict[str, object]]:
 def test_claims_are_decided_in_percent_of_the_dimension(swept: Inputs) -> None:
     found = claims(swept)
     simclr = found["keypoint3/simclr-rank-whatever-the-temperature"]
-    assert simclr["measured"] == pytest.approx(100 * 8 * 0.45 / 16)  # 0.5 less 0.05
+    assert simclr["measured"] == pytest.approx(100 * 8 * 0.45 / 16, abs=0.01)  # 0.5 less 0.05
     assert simclr["verdict"] == "differs"
     barlow = found["keypoint3/barlow-twins-rank-whatever-lambda"]
-    assert barlow["measured"] == pytest.approx(0)
+    assert barlow["measured"] == pytest.approx(0, abs=0.01)
     assert barlow["verdict"] == "holds"
     assert str(barlow["protocol"]).startswith("analogue: digits, conv_narrow, rank_share")
 
@@ -120,7 +125,7 @@ def test_a_panel_a_method_with_its_bound(swept: Inputs) -> None:
         (bound,) = (drawn for drawn in panel.lines if drawn.get_label() == "min(K, rank(G))")
         assert list(bound.get_ydata()) == [16, 16]
     heights = axes[1].containers[0].lines[0].get_ydata()
-    assert list(heights) == pytest.approx([4.405, 5.205, 8.005])
+    assert list(heights) == pytest.approx([4.405, 5.205, 8.005], abs=1e-3)
 
 
 def test_diverged_runs_have_no_rank(fill: Fill) -> None:

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spectral_ssl.errors import UserError
+from spectral_ssl.exhaustion import is_exhaustion
 
 MAX_BYTES = 2**32  # of all arrays of an `.npz`, which may be a thousand times its length
 RERUN = "delete it and run the stage that writes it"
@@ -117,16 +118,16 @@ def _opened(path: Path) -> Iterator[IO[bytes]]:
 def _reading(path: Path, repair: str) -> Iterator[None]:
     try:
         yield
-    except UserError:
+    except (UserError, MemoryError):
         raise
     except FileNotFoundError as error:
         raise UserError(f"{path} is missing: {repair.removeprefix('delete it and ')}") from error
     except OSError as error:
+        if is_exhaustion(error):
+            raise  # the file is not to blame
         raise UserError(f"{path} cannot be read ({error.strerror or error}): {repair}") from error
     except KeyError as error:
         raise UserError(f"{path} is damaged ({error.args[0]}): {repair}") from error
-    except MemoryError as error:
-        raise UserError(f"{path} does not fit into memory: free some, or choose smaller settings") from error
     except Exception as error:  # NumPy's and zipfile's readers raise almost anything on damaged files
         detail = " ".join(str(error).split())[:200] or type(error).__name__
         raise UserError(f"{path} is damaged ({detail}): {repair}") from error
