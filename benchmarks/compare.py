@@ -128,7 +128,10 @@ def _pair(found: Comparison, file: str, a: bytes, b: bytes) -> None:
     ours, theirs = columns(file, a), columns(file, b)
     for name in ours.keys() | theirs.keys():
         if name.rsplit(" ", 1)[-1] in VERDICTS:
-            pairs = list(zip(ours.get(name, ()), theirs.get(name, ()), strict=False))
+            here, there = ours.get(name, ()), theirs.get(name, ())
+            if len(here) != len(there):
+                found.changed.append(f"{file} {name}: {len(here)} and {len(there)} verdicts")
+            pairs = list(zip(here, there, strict=False))
             found.verdicts += len(pairs)
             found.changed += [f"{file} {name}: {one} and {other}" for one, other in pairs if one != other]
     for name in sorted(ours.keys() & theirs.keys()):

@@ -31,7 +31,7 @@ class Locked(logging.Filter):
             return "another snakemake, which is running there; wait until it has ended"
         words = [sys.executable, "-m", "snakemake", "--unlock", *sys.argv[1:]]
         return (
-            "a snakemake that was killed; see that none of its jobs still runs (pgrep -af spectral_ssl), then unlock it with: "
+            "a snakemake that was killed; see that none of its jobs still runs (pgrep -af spectral_ssl; on a cluster squeue --me), then unlock it with: "
             f"{shlex.join(words)}"
         )
 
@@ -39,6 +39,6 @@ class Locked(logging.Filter):
 if not workflow.remote_exec:
     try:
         Path(".snakemake").mkdir(exist_ok=True)
-        logger.addFilter(Locked(Path(".snakemake/running").open("a")))
+        logger.addFilter(Locked(Path(".snakemake/running").open("a+")))
     except OSError:
         pass  # a file system without locks, or one that is read-only: Snakemake's own words

@@ -54,6 +54,12 @@ def test_nothing_said(tmp_path: Path, text: str | None) -> None:
     assert line.startswith("error: data_digits: ended with status 1 without saying why; see ")
 
 
+def test_a_retry_that_succeeds_is_no_failure(tmp_path: Path) -> None:
+    first = LOG.format(log=tmp_path / "digits.log", how="returned non-zero exit status 1")
+    assert failures(first + "Finished jobid: 1 (Rule: data_digits)\n") == []
+    assert len(failures(first + "Finished jobid: 2 (Rule: data_digits_too)\n")) == 1
+
+
 def test_no_failure() -> None:
     assert failures("Finished jobid: 0 (Rule: data_digits)\n") == []
     assert failures("") == []

@@ -73,7 +73,8 @@ def test_a_finished_job_vouches_for_length_and_bytes(layout: Layout) -> None:
 def test_a_killed_job_is_not_taken_for_done(layout: Layout) -> None:
     job = a_job(layout)
     stop(layout, job, SystemExit())  # stands for a kill: what it wrote stays
-    assert found(layout, job) == [("vicreg.json", "networks/vicreg was begun again and did not finish")]
+    unfinished = "networks/vicreg was begun and did not finish, or this receipt is damaged"
+    assert found(layout, job) == [("vicreg.json", unfinished)]
     with receipts.writing(layout, [job]):
         write(job)
     assert found(layout, job) == []
@@ -101,11 +102,52 @@ def test_a_divergence_is_a_result(layout: Layout) -> None:
     assert found(layout, job) == []
 
 
-def test_what_is_done_in_part_is_not_vouched_for(layout: Layout) -> None:
+def test_what_is_done_in_part_vouches_for_no_parameters_and_hides_no_damage(layout: Layout) -> None:
     job = a_job(layout)
+    first, second = map(Path, job.files)
+    with receipts.writing(layout, [job]):
+        write(job)
+    second.write_text("")
+    with receipts.writing(layout, [job], whole=False):
+        first.write_text("a,b\n1,2\n3,4\n")
+    assert receipts.parameters(layout, job.id) == "in part"
+    assert found(layout, job) == [("vicreg-2.csv", "it has 0 bytes and had 8 when it was written")]
+    stop(layout, job, SystemExit())
     with receipts.writing(layout, [job], whole=False):
         write(job)
-    assert receipts.parameters(layout, job.id) is None
+    assert found(layout, job) != []  # it is still unfinished
+
+
+def test_two_at_once_are_refused(layout: Layout) -> None:
+    job = a_job(layout)
+    with receipts.writing(layout, [job]):
+        write(job)
+        assert "networks/vicreg is under way in process" in found(layout, job)[0][1]
+        said = "networks/vicreg is under way already in process .* wait for its end"
+        with pytest.raises(UserError, match=said), receipts.writing(layout, [job]):
+            pytest.fail("it was not to begin")
+    assert found(layout, job) == []
+    assert [file.name for file in receipts.path(layout, job.id).parent.iterdir()] == ["vicreg.json"]
+
+
+def test_an_error_while_receipts_are_written_leaves_them(
+    layout: Layout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jobs = [a_job(layout, name) for name in ("networks/vicreg", "networks/simclr")]
+    with receipts.writing(layout, jobs):
+        for job in jobs:
+            write(job)
+    written = receipts.write_json
+
+    def full(file: Path, value: object) -> None:
+        if file.stem == "simclr":
+            raise OSError(28, "No space left on device")
+        written(file, value)
+
+    monkeypatch.setattr(receipts, "write_json", full)
+    with pytest.raises(OSError, match="No space"), receipts.writing(layout, jobs):
+        pytest.fail("it was not to begin")
+    assert [found(layout, job) for job in jobs] == [[], []]
 
 
 def test_what_needs_a_damaged_result_is_refused(layout: Layout) -> None:
@@ -123,14 +165,17 @@ def test_what_needs_a_damaged_result_is_refused(layout: Layout) -> None:
 
 
 @pytest.mark.parametrize(
-    "content", ["[]", "{}", '{"begun": false, "files": {"a": 3}}', '{"begun": 1, "files": 2}']
+    "content",
+    ["", "[]", "{}", '{"begun": false, "files": {"a": 3}}', '{"begun": 1, "files": 2}', "[" * 100_000],
 )
-def test_what_is_no_receipt_is_refused(layout: Layout, content: str) -> None:
+def test_what_is_no_receipt_vouches_for_nothing(layout: Layout, content: str) -> None:
     file = receipts.path(layout, "views")
     file.parent.mkdir(parents=True)
     file.write_text(content)
-    with pytest.raises(UserError, match=re.escape(f"{file} is no receipt of a job; delete it")):
-        list(receipts.wrong(layout, "views"))
+    ((named, what),) = receipts.wrong(layout, "views")
+    assert (named, "this receipt is damaged" in what) == (file, True)
+    with pytest.raises(UserError, match=re.escape(f"{file}: views was begun and did not finish")):
+        receipts.check(layout, ["views"])
 
 
 def test_the_stages_leave_receipts_and_read_them(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -153,7 +198,18 @@ def test_the_stages_leave_receipts_and_read_them(tmp_path: Path, capsys: pytest.
 def test_checking_one_statement_by_hand_vouches_for_no_paper(tmp_path: Path) -> None:
     words = ["--tier", TIER, "--root", str(tmp_path), "--quiet", "--instances", "2", "--only", "lemma-3.2"]
     assert main(["theorems", "--paper", "haochen2021", *words]) == 0
-    assert receipts.parameters(Layout("smoke", tmp_path), "theorems/haochen2021") is None
+    assert receipts.parameters(Layout("smoke", tmp_path), "theorems/haochen2021") == "in part"
+
+
+def test_a_loss_of_ones_own_is_not_trained_on_a_damaged_data_set(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["--tier", TIER, "--root", str(tmp_path), "--quiet"]
+    assert main(["data", *words]) == 0
+    cut = Layout("smoke", tmp_path).data("digits") / "test_labels.npy"
+    cut.write_bytes(b"")
+    assert main(["own", *words, "--loss", "my_loss.py"]) == 2
+    assert "test_labels.npy: it has 0 bytes" in capsys.readouterr().err
 
 
 def test_commands_do_their_jobs_and_no_others() -> None:

@@ -181,12 +181,14 @@ def _receipts(context: Context | None, stage: str, options: Mapping[str, Any]) -
     """Refuses damaged results that the stage needs; at the end receipts say what it wrote, by the first of its
     processes.
     """
-    if context is None or os.environ.get("RANK", "0") != "0":
+    if context is None or (stage == "pretrain" and os.environ.get("RANK", "0") != "0"):
         yield
         return
     from spectral_ssl.jobs import Jobs
-    from spectral_ssl.receipts import writing
+    from spectral_ssl.receipts import check, writing
 
+    if stage == "own":
+        check(context.layout, [f"data/{context.tier.data.slug}"])
     jobs = Jobs(context.tier, context.layout, context.manifest).of_command(stage, options)
     part = ("only", "instances", "seed") if stage == "theorems" else ()
     with writing(context.layout, jobs, whole=all(options[name] is None for name in part)):

@@ -17,11 +17,16 @@ MEMORY = "perhaps for want of memory: see what `dmesg` says of it, and run fewer
 def failures(log: str) -> list[str]:
     """A line for each job that failed in a workflow whose log is given: its rule, and what its own log says last.
 
-    A job that failed at several tries counts once. Logs lie relative to the working directory.
+    A job that failed at several tries counts once, one that succeeded at last not. Logs lie relative to the working
+    directory.
     """
     statuses = {name: int(status or 0) or -int(number) for name, status, number in STATUS.findall(log)}
-    rules = {name: rule for rule, name in FAILED.findall(log)}
+    rules = {found[2]: found[1] for found in FAILED.finditer(log) if not _done(found[1], log[found.end() :])}
     return [f"error: {rule}: {_cause(Path(name), statuses.get(name))}" for name, rule in rules.items()]
+
+
+def _done(rule: str, after: str) -> bool:
+    return re.search(rf"^Finished jobid: \d+ \(Rule: {re.escape(rule)}\)", after, re.M) is not None
 
 
 def _cause(log: Path, status: int | None) -> str:

@@ -61,6 +61,21 @@ def one_process(path: Path, what: str) -> Iterator[None]:
             path.unlink(missing_ok=True)
 
 
+def held(path: Path) -> str | None:
+    """Who holds the lock of a file, in words; None where nobody does."""
+    if not path.exists():
+        return None
+    try:
+        file = locked(path, wait=False)
+    except OSError:  # no right to open it: nobody here may hold it either
+        return None
+    if file is None:
+        return _holder(path)
+    with file:
+        path.unlink(missing_ok=True)  # of a process that is gone
+    return None
+
+
 def _or_make(name: str, flags: int) -> int:
     return os.open(name, flags | os.O_CREAT, 0o666)
 

@@ -34,7 +34,7 @@ def seeds_for_order(
     if math.isnan(spread):
         return None
     if spread == 0.0:
-        return _fewest_equal(alpha / 2) if mean != null else None
+        return _fewest_equal(alpha / 2, most) if mean != null else None
     # Beyond 100 spreads the power is 1 with two seeds, and the noncentral t's tables end.
     effect = min(abs(mean - null) / spread, 100.0)
     return _fewest(lambda n: float(TTestPower().power(effect, nobs=n, alpha=alpha)), power, most)
@@ -99,7 +99,7 @@ def _either(
         nearer = low if mean <= low else high
         return seeds_for_order(values, nearer, power=power, alpha=alpha, most=most)
     if spread == 0.0:
-        return _fewest_equal(each)
+        return _fewest_equal(each, most)
     below, above = ((bound - mean) / spread for bound in (low, high))
     return _fewest(lambda n: power_within(below, above, n, each), power, most)
 
@@ -126,9 +126,10 @@ def power_within(low: float, high: float, n: int, each: float) -> float:
     return float(integrate.quad(integrand, bottom, top, limit=200)[0]) if top > bottom else 0.0
 
 
-def _fewest_equal(each: float) -> int:
+def _fewest_equal(each: float, most: int) -> int | None:
     """The seeds with which a one-sided test at level `each` decides if they go on to agree: 1 / 2^n <= each."""
-    return math.ceil(-math.log2(each))
+    number = math.ceil(-math.log2(each))
+    return number if number <= most else None
 
 
 def _fewest(power_of: Callable[[int], float], power: float, most: int) -> int | None:

@@ -185,7 +185,7 @@ def read_json(path: Path) -> Any:
     """Read a JSON file; UserError naming it where it holds none."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:  # bytes that are no UTF-8 are one, too
+    except (ValueError, RecursionError) as error:  # bytes that are no UTF-8 are a ValueError, too
         raise UserError(
             f"{path} cannot be read as JSON ({error}); delete it and run its stage again"
         ) from None

@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,10 @@ from spectral_ssl.config import canonical
 from spectral_ssl.errors import Divergence, UserError
 from spectral_ssl.jobs import Job
 from spectral_ssl.layout import Layout
+from spectral_ssl.locks import held, one_process
 from spectral_ssl.provenance import read_json, sha256_file, write_json
+
+Signature = list[tuple[int, int] | None]
 
 
 def path(layout: Layout, job: str) -> Path:
@@ -35,31 +38,36 @@ def writing(layout: Layout, jobs: Sequence[Job], *, whole: bool = True) -> Itera
     """Around what does these jobs: their receipts say that they are begun, and at the end what they wrote.
 
     After an error that left every file as it was, so is the receipt. A divergence is a result. Without `whole`, for a
-    command that does a job in part or otherwise than the tier says, nothing vouches for the job afterwards.
+    command that does a job in part or otherwise than the tier says, the receipt says so; the workflow makes it again.
 
     Raises:
-        UserError: a job needs what is damaged or unfinished.
+        UserError: a job needs what is damaged or unfinished, or another process is doing it.
     """
     check(layout, dict.fromkeys(need for job in jobs for need in job.needs))
-    before = {job.id: (_read(layout, job.id), _signature(job)) for job in jobs}
-    for job in jobs:
-        write_json(path(layout, job.id), {**(before[job.id][0] or {"files": {}}), "begun": True})
-    try:
-        yield
-    except Divergence:
-        _finish(layout, jobs)
-        raise
-    except BaseException:
+    with ExitStack() as stack:
         for job in jobs:
-            old, signature = before[job.id]
-            if _signature(job) == signature:
-                _restore(path(layout, job.id), old)
-        raise
-    if whole:
-        _finish(layout, jobs)
-    else:
-        for job in jobs:
-            path(layout, job.id).unlink()
+            _lock(layout, job.id).parent.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(one_process(_lock(layout, job.id), job.id))
+        before = {job.id: (_read(layout, job.id), _signature(job)) for job in jobs}
+        try:
+            for job in jobs:
+                write_json(path(layout, job.id), {**(before[job.id][0] or {"files": {}}), "begun": True})
+            yield
+        except Divergence:
+            _finish(layout, jobs)
+            raise
+        except BaseException:
+            for job in jobs:
+                old, signature = before[job.id]
+                if _signature(job) == signature:
+                    with suppress(OSError):  # of a full disk the first error is told
+                        _restore(path(layout, job.id), old)
+            raise
+        if whole:
+            _finish(layout, jobs)
+        else:
+            for job in jobs:
+                _finish_part(layout, job, *before[job.id])
 
 
 def digest(parameters: Any) -> str:
@@ -76,7 +84,10 @@ def wrong(layout: Layout, job: str, *, checksums: bool = False) -> Iterator[tupl
     if receipt is None:
         return
     if receipt["begun"]:
-        yield path(layout, job), f"{job} was begun again and did not finish"
+        if holder := held(_lock(layout, job)):
+            yield path(layout, job), f"{job} is under way in {holder}"
+        else:
+            yield path(layout, job), f"{job} was begun and did not finish, or this receipt is damaged"
         return
     for name, told in receipt["files"].items():
         file, size = layout.root / name, told["bytes"]
@@ -115,36 +126,53 @@ def parameters(layout: Layout, job: str) -> str | None:
     return None if receipt is None else str(receipt.get("parameters"))
 
 
+def _lock(layout: Layout, job: str) -> Path:
+    file = path(layout, job)
+    return file.with_name(f".{file.stem}.lock")
+
+
 def _read(layout: Layout, job: str) -> dict[str, Any] | None:
+    """A receipt, None where there is none; one that cannot be read vouches for nothing."""
     file = path(layout, job)
     if not file.is_file():
         return None
-    receipt = read_json(file)
-    try:
+    with suppress(UserError, KeyError, TypeError, AttributeError, RecursionError):
+        receipt = read_json(file)
         if (
             all({"bytes", "sha256"} == told.keys() for told in receipt["files"].values())
             and "begun" in receipt
         ):
             return dict(receipt)
-    except (KeyError, TypeError, AttributeError):
-        pass
-    raise UserError(f"{file} is no receipt of a job; delete it, then {again(job)}")
+    return {"files": {}, "begun": True}
 
 
 def _finish(layout: Layout, jobs: Iterable[Job]) -> None:
     for job in jobs:
         _not_before(layout, job)
         known = _known(layout, job)
-        files = {}
-        for name in job.files:
-            file = Path(name)
-            if not file.is_file():
-                continue  # nothing is said of it; whoever asks for it will see
-            relative = file.relative_to(layout.root).as_posix()
-            sha256 = known.get(file.name) or sha256_file(file)
-            files[relative] = {"bytes": file.stat().st_size, "sha256": sha256}
+        files = {_name(layout, file): _entry(Path(file), known) for file in job.files if Path(file).is_file()}
         value = {"parameters": digest(job.parameters()), "begun": False, "files": files}
         write_json(path(layout, job.id), value)
+
+
+def _finish_part(layout: Layout, job: Job, old: dict[str, Any] | None, signature: Signature) -> None:
+    """Entries of what was written are new, the others are as they were, and no parameters are those of all."""
+    receipt = old or {"begun": False, "files": {}}
+    changed = [
+        file
+        for file, was, now in zip(job.files, signature, _signature(job), strict=True)
+        if was != now and now
+    ]
+    files = receipt["files"] | {_name(layout, file): _entry(Path(file), {}) for file in changed}
+    write_json(path(layout, job.id), {"parameters": "in part", "begun": receipt["begun"], "files": files})
+
+
+def _name(layout: Layout, file: str) -> str:
+    return Path(file).relative_to(layout.root).as_posix()
+
+
+def _entry(file: Path, known: Mapping[str, str]) -> dict[str, Any]:
+    return {"bytes": file.stat().st_size, "sha256": known.get(file.name) or sha256_file(file)}
 
 
 def _not_before(layout: Layout, job: Job) -> None:
@@ -176,9 +204,9 @@ def _known(layout: Layout, job: Job) -> dict[str, str]:
     return known
 
 
-def _signature(job: Job) -> list[tuple[int, int] | None]:
+def _signature(job: Job) -> Signature:
     """Length and time of each file."""
-    found: list[tuple[int, int] | None] = []
+    found: Signature = []
     for file in job.files:
         try:
             status = os.stat(file)

@@ -38,8 +38,8 @@ def test_a_batch_that_is_trained_twice_at_once_is_refused_in_one_line(
     found = prepared.ask(folder, [list(prepared.words(work))] * 4)
     refused = [one for one in found if one["status"] == 2]
     assert {one["status"] for one in found} == {0, 2}, found
-    (line,) = refused[0]["said"].splitlines()
-    assert line.startswith("error: training of digits-byol")
+    (line,) = refused[-1]["said"].splitlines()
+    assert line.startswith("error: pretrain/digits-byol")
     assert "is under way already in process " in line
     assert trials.contents(folder, work) == alone["contents"]
     assert trials.litter(folder) == []
@@ -50,7 +50,9 @@ def test_other_stages_twice_at_once_leave_whole_files(prepared: Stages, tmp_path
     alone, work = prepared.prepare(stage), prepared.works[stage]
     folder = prepared.copy(tmp_path / "both", without=work)
     found = prepared.ask(folder, [list(prepared.words(work))] * 3)
-    assert [one["status"] for one in found] == [0, 0, 0], found
+    assert {one["status"] for one in found} in ({0, 2}, {0}), found  # a late one may find nobody there
+    refused = [one["said"] for one in found if one["status"]]
+    assert all("is under way already in process" in line for line in refused), found
     assert trials.contents(folder, work) == alone["contents"]
     assert trials.litter(folder) == []
 

@@ -46,7 +46,7 @@ def test_what_was_cut_is_named_and_made_again(finished: Any, pattern: str, rules
     with replaced(file, file.read_bytes()[:10]):
         assert finished.plan() == rules
         said = finished.snakemake("--dry-run").stderr
-    assert f"{name}: it has 10 bytes and had {size} when it was written; it is made again" in said
+    assert f"{name}: it has 10 bytes and had {size} when it was written; a run makes it again" in said
     assert finished.plan() == set()
 
 

@@ -133,7 +133,8 @@ def _paired(
     found: dict[str, Any] = {"seeds": len(pairs), "verdict": "inconclusive"}
     if not len(pairs):
         return Judged(found | {"protocol": "a side diverged in every seed"})
-    differences = (pairs[:, 0] - pairs[:, 1]).tolist()
+    # To a digit far below any accuracy's step, or equal differences would differ by rounding.
+    differences = (pairs[:, 0] - pairs[:, 1]).round(9).tolist()
     margin, kind = float(claim.get("margin", 0.0)), claim["kind"]
     found |= _interval(mean_interval(differences, 0.90 if kind == "same" else 0.95))
     if kind == "same":
@@ -158,7 +159,7 @@ def _interval(interval: Interval) -> dict[str, float]:
 
 def _within(claim: Mapping[str, Any], measure: Mapping[str, Any], rows: pd.DataFrame) -> Judged:
     low, high = claim["bounds"]
-    values = _values(rows, measure).tolist()
+    values = _values(rows, measure).round(9).tolist()
     found: dict[str, Any] = {"seeds": len(values), "verdict": "inconclusive"}
     if not values:
         return Judged(found)

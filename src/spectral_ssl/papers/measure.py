@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -81,7 +82,7 @@ def summarise(frame: pd.DataFrame, by: Sequence[str], columns: Sequence[str]) ->
 
 def _interval(column: str, values: Iterable[float]) -> dict[str, float]:
     values = [float(value) for value in values]
-    if not values:
+    if all(map(math.isnan, values)):  # none finished, or too few images for that probe
         return {f"{column}_{part}": float("nan") for part in ("mean", "spread", "low", "high")}
     interval = mean_interval(values)
     return {

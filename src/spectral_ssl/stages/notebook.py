@@ -5,7 +5,6 @@ from __future__ import annotations
 import html
 import os
 import re
-import shutil
 import tempfile
 from pathlib import Path
 
@@ -19,7 +18,7 @@ from traitlets.config import Config
 from spectral_ssl.errors import UserError
 from spectral_ssl.papers import PAPERS
 from spectral_ssl.papers.manifest import check_papers
-from spectral_ssl.provenance import write_text
+from spectral_ssl.provenance import replacing, write_text
 from spectral_ssl.stages import Context
 
 NOTEBOOKS = Path(__file__).parents[3] / "notebooks"
@@ -60,7 +59,7 @@ def run(context: Context, paper: str) -> int:
     stem.parent.mkdir(parents=True, exist_ok=True)
     part = stem.with_name(f".{paper}.part.ipynb")
     try:
-        with tempfile.TemporaryDirectory(prefix="spectral-ssl-") as folder:
+        with tempfile.TemporaryDirectory(prefix="spectral-ssl-", dir=_short_folder()) as folder:
             papermill.execute_notebook(
                 NOTEBOOKS / f"{paper}.ipynb",
                 part,
@@ -71,7 +70,9 @@ def run(context: Context, paper: str) -> int:
                 config=_sockets(folder),
             )
         write_text(stem.with_suffix(".html"), as_html(nbformat.read(part, 4), PAPERS[paper]))
-        shutil.move(part, stem.with_suffix(".ipynb"))
+        with replacing(stem.with_suffix(".ipynb")) as file:
+            file.write(part.read_bytes())
+        part.unlink()
     except papermill.PapermillExecutionError as error:
         raise UserError(
             f"notebooks/{paper}.ipynb, cell {error.cell_index}: {error.ename}: {error.evalue}; open {part} to see it"
@@ -92,6 +93,12 @@ def _sockets(folder: str) -> Config:
     return Config(
         {"KernelManager": {"transport": "ipc", "connection_file": os.path.join(folder, "kernel.json")}}
     )
+
+
+def _short_folder() -> str:
+    """The folder for temporary files, unless a socket's name in it would be longer than the system allows (108)."""
+    usual = tempfile.gettempdir()
+    return usual if len(os.fsencode(usual)) <= 60 else "/tmp"
 
 
 def as_html(notebook: nbformat.NotebookNode, title: str) -> str:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from spectral_ssl import receipts
 from spectral_ssl.errors import UserError
 from spectral_ssl.layout import Layout
 from spectral_ssl.papers import PAPERS, speed
@@ -20,11 +21,14 @@ from spectral_ssl.stages import Context
 from spectral_ssl.stages.tables import write_csv
 from spectral_ssl.theorems.check import COLUMNS as THEOREM_COLUMNS
 
+MERGED = ("theorems", "tables", "figures", "notebook")
+
 
 def run(context: Context) -> int:
     """Write results/ledger.csv, results/theorems.csv and results/report.html (self-contained, no network).
 
-    UserError, before anything is written, where a statement has no text or a paper no ledger at this tier.
+    UserError, before anything is written, where a statement has no text, a paper no ledger at this tier, or a result of
+    any tier is damaged.
     """
     check_texts()
     missing = [paper for paper in PAPERS if not _file(context.layout, paper).is_file()]
@@ -34,7 +38,10 @@ def run(context: Context) -> int:
             "run the stage tables for each first"
         )
     results = context.root / "results"
-    sources = [Source(_label(layout), layout, layout == context.layout) for layout in present(context)]
+    tiers = present(context)
+    for layout in tiers:
+        receipts.check(layout, [f"{stage}/{paper}" for stage in MERGED for paper in PAPERS])
+    sources = [Source(_label(layout), layout, layout == context.layout) for layout in tiers]
     ledger = merged(sources)
     theorems = [
         {"tier": source.label} | {name: check[name] for name in THEOREM_COLUMNS}
