@@ -88,7 +88,7 @@ class Stages:
             Work("views", (), ("results/tiny/views",)),
             Work("pretrain", ("--batch", self.batch, "--device", "cpu"), runs),
             Work("own", ("--loss", "my_loss.py", "--device", "cpu"), ("results/tiny/own",)),
-            Work("networks", ("--only", "inductive_bias"), ("results/tiny/networks",)),
+            Work("networks", ("--only", "inductive_bias"), (f"{results}/networks/inductive_bias",)),
             Work("theorems", ("--paper", PAPER), (f"results/tiny/theorems/{PAPER}",)),
             Work("tables", ("--paper", PAPER), (tables,)),
             Work("figures", ("--paper", PAPER), (f"figures/tiny/{PAPER}",)),

@@ -106,7 +106,8 @@ def as_html(notebook: nbformat.NotebookNode, title: str) -> str:
 
     No script is left in it and its policy allows none, so that it may be shown inside another page.
     """
-    for cell in notebook.cells:
+    for number, cell in enumerate(notebook.cells):
+        cell["id"] = f"cell-{number}"  # papermill draws one at random
         if cell.cell_type == "markdown":
             cell.source = FORMULA.sub(_mathml, cell.source)
     exporter = HTMLExporter(
