@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import time
 from pathlib import Path
 
 import pytest
@@ -162,6 +164,20 @@ def test_what_needs_a_damaged_result_is_refused(layout: Layout) -> None:
     ):
         pytest.fail("it was not to begin")
     assert not receipts.path(layout, needy.id).exists()
+
+
+def test_what_a_result_rests_on_is_no_younger(layout: Layout) -> None:
+    """The clock was put back between two jobs."""
+    job, later = a_job(layout), a_job(layout, "tables/garrido2023", needs=("networks/vicreg",))
+    write(job)
+    future = time.time_ns() + 3600 * 10**9
+    os.utime(job.files[1], ns=(future, future))
+    with receipts.writing(layout, [job]):
+        pass
+    with receipts.writing(layout, [later]):
+        write(later)
+    oldest = min(os.stat(file).st_mtime_ns for file in later.files)
+    assert max(os.stat(file).st_mtime_ns for file in job.files) == oldest
 
 
 @pytest.mark.parametrize(

@@ -176,16 +176,16 @@ def _entry(file: Path, known: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _not_before(layout: Layout, job: Job) -> None:
-    """Let results be no older than what they rest on, even if the clock was put back: Snakemake goes by times, and
-    would throw them away.
+    """Let what a job rests on be no younger than its results, even if the clock was put back: Snakemake goes by times,
+    and would throw these away.
     """
+    times = [_modified(Path(name)) for name in job.files]
+    oldest = min((time for time in times if time), default=0)
     needed = [_read(layout, need) or {"files": {}} for need in job.needs]
-    newest = max(
-        (_modified(layout.root / name) for receipt in needed for name in receipt["files"]), default=0
-    )
-    for name in job.files:
-        if 0 < _modified(Path(name)) < newest:
-            os.utime(name, ns=(newest, newest))
+    for file in (layout.root / name for receipt in needed for name in receipt["files"]):
+        if _modified(file) > oldest > 0:
+            with suppress(OSError):  # one that may only be read
+                os.utime(file, ns=(oldest, oldest))
 
 
 def _modified(file: Path) -> int:
