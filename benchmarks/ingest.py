@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import os
 import struct
 import subprocess
 import sys
@@ -82,7 +83,10 @@ def write(path: Path, images: int, classes: int) -> Path:
 
 def ingested(path: Path, out: Path) -> tuple[float, int]:
     """Seconds, and peak memory in bytes, of a process that ingests `path` into `out`."""
-    done = subprocess.run([sys.executable, "-c", CHILD, path, out], capture_output=True, text=True)
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1] / "src")}
+    done = subprocess.run(
+        [sys.executable, "-c", CHILD, path, out], capture_output=True, text=True, env=environment
+    )
     if done.returncode:
         raise RuntimeError(done.stderr)
     seconds, peak = done.stdout.split()
