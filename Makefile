@@ -41,7 +41,7 @@ reproduce: $(if $(shell grep -s "^executor:" profiles/$(PROFILE)/config.yaml),ve
 
 .PHONY: test
 test: venv-dev ## run the tests on two processes
-	@$(VENV)/bin/python -m pytest -n 2 --dist loadgroup $(PYTEST_ARGS)
+	@$(VENV)/bin/python -m pytest -n 2 $(PYTEST_ARGS)
 
 .PHONY: test-cluster
 test-cluster: venv-dev ## start a real Slurm here and run the workflow through it (Debian, root)
@@ -49,7 +49,7 @@ test-cluster: venv-dev ## start a real Slurm here and run the workflow through i
 
 .PHONY: test-trust
 test-trust: venv-dev ## what takes longer: 100 random faults, the whole graph under faults and without a network, 5,000 runs in a browser
-	@$(VENV)/bin/python -m pytest -n 2 --dist loadgroup --slow --trials 100 tests/faults tests/hostile tests/determinism tests/supply \
+	@$(VENV)/bin/python -m pytest -n 2 --dist loadfile --slow --trials 100 tests/faults tests/hostile tests/determinism tests/supply \
 		tests/report $(PYTEST_ARGS)
 
 .PHONY: lint

@@ -13,11 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-TOGETHER = (
-    "workflow",
-    "faults",
-)  # folders whose tests share a run of the whole graph, which takes both cores
-
 if TYPE_CHECKING:
     from spectral_ssl.papers.manifest import RunSettings
 
@@ -35,18 +30,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "slow: takes minutes; run with --slow")
-    config.addinivalue_line(
-        "markers", "xdist_group(name): tests that one process runs, with --dist loadgroup"
-    )
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist, which writes the group into each name
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     for item in items:
         if item.get_closest_marker("slow") and not config.getoption("--slow"):
             item.add_marker(pytest.mark.skip(reason="takes minutes: run with --slow"))
-        if item.path.parent.name in TOGETHER:
-            item.add_marker(pytest.mark.xdist_group(item.path.parent.name))
 
 
 @pytest.fixture(autouse=True)
