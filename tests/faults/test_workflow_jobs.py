@@ -99,7 +99,6 @@ def test_a_notebook_cell_that_fails(whole, tmp_path: Path, cell: str, said: str)
     text = notebook.read_text(encoding="utf-8")
     broken = nbformat.reads(text, 4)
     broken.cells[-1] = nbformat.v4.new_code_cell(cell)
-    del broken.cells[-1]["id"]
     nbformat.write(broken, notebook, version=4)
     reports = copy.folder / "results/tiny/reports"
     other = reports / "garrido2023.ipynb"
