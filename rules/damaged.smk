@@ -2,14 +2,14 @@
 # settings: Snakemake takes them for done, receipts tell. They are made again, with what follows from them.
 from snakemake.settings.types import RerunTrigger
 
-from spectral_ssl.receipts import digest, parameters, wrong
+from spectral_ssl import receipts
 
 
 def damaged():
     """A file of each job with a damaged or unfinished result, which is told."""
     found = set()
     for job in targets.jobs.values():
-        for file, what in wrong(targets.layout, job.id):
+        for file, what in receipts.wrong(targets.layout, job.id):
             print(f"{file}: {what}; a run makes it again", file=sys.stderr)
             found.add(job.files[0])
     return found
@@ -20,8 +20,8 @@ def outdated():
     done by hand, or the records are lost.
     """
     for job in targets.jobs.values():
-        made_with = parameters(targets.layout, job.id)
-        if made_with is not None and made_with != digest(job.parameters()):
+        made_with = receipts.made_with(targets.layout, job.id)
+        if made_with is not None and made_with != receipts.fingerprint(job):
             yield job.files[0]
 
 

@@ -60,7 +60,7 @@ def test_a_finished_job_vouches_for_length_and_bytes(layout: Layout) -> None:
     first = Path(job.files[0])
     name = first.relative_to(layout.root).as_posix()
     assert told["files"][name] == {"bytes": 8, "sha256": sha256_file(first)}
-    assert told["parameters"] == receipts.digest({"code": "c", "settings": "s"})
+    assert told["parameters"] == receipts.fingerprint(job)
     assert found(layout, job, checksums=True) == []
 
     first.write_text("a,b\n1,3\n")
@@ -100,7 +100,7 @@ def test_an_error_before_anything_was_written_leaves_the_receipt(layout: Layout)
 def test_a_divergence_is_a_result(layout: Layout) -> None:
     job = a_job(layout)
     stop(layout, job, Divergence("it diverged"))
-    assert receipts.parameters(layout, job.id) is not None
+    assert receipts.made_with(layout, job.id) is not None
     assert found(layout, job) == []
 
 
@@ -112,7 +112,7 @@ def test_what_is_done_in_part_vouches_for_no_parameters_and_hides_no_damage(layo
     second.write_text("")
     with receipts.writing(layout, [job], whole=False):
         first.write_text("a,b\n1,2\n3,4\n")
-    assert receipts.parameters(layout, job.id) == "in part"
+    assert receipts.made_with(layout, job.id) == "in part"
     assert found(layout, job) == [("vicreg-2.csv", "it has 0 bytes and had 8 when it was written")]
     stop(layout, job, SystemExit())
     with receipts.writing(layout, [job], whole=False):
@@ -208,13 +208,13 @@ def test_the_stages_leave_receipts_and_read_them(tmp_path: Path, capsys: pytest.
     assert "the stage `data --dataset digits`" in said
     assert main(["data", *words, "--dataset", "digits"]) == 0
     assert main(["views", *words]) == 0
-    assert receipts.parameters(layout, "views") is not None
+    assert receipts.made_with(layout, "views") is not None
 
 
 def test_checking_one_statement_by_hand_vouches_for_no_paper(tmp_path: Path) -> None:
     words = ["--tier", TIER, "--root", str(tmp_path), "--quiet", "--instances", "2", "--only", "lemma-3.2"]
     assert main(["theorems", "--paper", "haochen2021", *words]) == 0
-    assert receipts.parameters(Layout("smoke", tmp_path), "theorems/haochen2021") == "in part"
+    assert receipts.made_with(Layout("smoke", tmp_path), "theorems/haochen2021") == "in part"
 
 
 def test_a_loss_of_ones_own_is_not_trained_on_a_damaged_data_set(

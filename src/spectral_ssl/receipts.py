@@ -9,7 +9,6 @@ Imports no torch.
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
@@ -21,6 +20,7 @@ from spectral_ssl.errors import Divergence, UserError
 from spectral_ssl.jobs import Job
 from spectral_ssl.layout import Layout
 from spectral_ssl.locks import held, one_process
+from spectral_ssl.papers.manifest import digest
 from spectral_ssl.provenance import read_json, sha256_file, write_json
 
 Signature = list[tuple[int, int] | None]
@@ -70,9 +70,9 @@ def writing(layout: Layout, jobs: Sequence[Job], *, whole: bool = True) -> Itera
                 _finish_part(layout, job, *before[job.id])
 
 
-def digest(parameters: Any) -> str:
+def fingerprint(job: Job) -> str:
     """A hash of what a job depends on besides its input files."""
-    return hashlib.sha256(canonical(parameters).encode()).hexdigest()[:16]
+    return digest(canonical(job.parameters()), 16)
 
 
 def wrong(layout: Layout, job: str, *, checksums: bool = False) -> Iterator[tuple[Path, str]]:
@@ -120,8 +120,8 @@ def again(job: str) -> str:
     return f"make it again: run snakemake, or the stage `{words}`"
 
 
-def parameters(layout: Layout, job: str) -> str | None:
-    """The digest of the parameters that a job's result was made with, None where nothing vouches for it."""
+def made_with(layout: Layout, job: str) -> str | None:
+    """The fingerprint of the job that made a result, None where nothing vouches for it."""
     receipt = _read(layout, job)
     return None if receipt is None else str(receipt.get("parameters"))
 
@@ -151,18 +151,22 @@ def _finish(layout: Layout, jobs: Iterable[Job]) -> None:
         _not_before(layout, job)
         known = _known(layout, job)
         files = {_name(layout, file): _entry(Path(file), known) for file in job.files if Path(file).is_file()}
-        value = {"parameters": digest(job.parameters()), "begun": False, "files": files}
+        value = {"parameters": fingerprint(job), "begun": False, "files": files}
         write_json(path(layout, job.id), value)
 
 
 def _finish_part(layout: Layout, job: Job, old: dict[str, Any] | None, signature: Signature) -> None:
-    """Entries of what was written are new, the others are as they were, and no parameters are those of all."""
+    """Entries of what was written are new, the others are as they were, and no parameters are those of all; a job of
+    which nothing was written keeps its receipt.
+    """
     receipt = old or {"begun": False, "files": {}}
     changed = [
         file
         for file, was, now in zip(job.files, signature, _signature(job), strict=True)
         if was != now and now
     ]
+    if not changed:
+        return _restore(path(layout, job.id), old)
     files = receipt["files"] | {_name(layout, file): _entry(Path(file), {}) for file in changed}
     write_json(path(layout, job.id), {"parameters": "in part", "begun": receipt["begun"], "files": files})
 

@@ -123,8 +123,8 @@ def _reading(path: Path, repair: str) -> Iterator[None]:
     except FileNotFoundError as error:
         raise UserError(f"{path} is missing: {repair.removeprefix('delete it and ')}") from error
     except OSError as error:
-        if is_exhaustion(error):
-            raise  # the file is not to blame
+        if is_exhaustion(error):  # the file is not to blame
+            raise MemoryError(f"{path} cannot be read or mapped") from error
         raise UserError(f"{path} cannot be read ({error.strerror or error}): {repair}") from error
     except KeyError as error:
         raise UserError(f"{path} is damaged ({error.args[0]}): {repair}") from error

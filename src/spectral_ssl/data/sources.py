@@ -7,7 +7,6 @@ are labels known besides the class, such as an image's colour; most data sets ha
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
 import os
@@ -187,8 +186,6 @@ def load(folder: str | Path) -> Dataset:
     except FileNotFoundError as error:
         raise UserError(f"{error.filename} is missing: {repair}") from error
     except (ValueError, KeyError, TypeError, EOFError, OSError) as error:
-        if isinstance(error, OSError) and error.errno == errno.ENOMEM:
-            raise MemoryError(f"{folder} cannot be mapped") from error
         detail = " ".join(str(error).split())
         raise UserError(f"{folder} is damaged ({type(error).__name__}: {detail}): {repair}") from error
     for name, (shape, dtype) in expected.items():

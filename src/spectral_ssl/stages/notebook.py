@@ -77,9 +77,8 @@ def run(context: Context, paper: str) -> int:
         raise UserError(
             f"notebooks/{paper}.ipynb, cell {error.cell_index}: {error.ename}: {error.evalue}; open {part} to see it"
         ) from None
-    except (
-        RuntimeError
-    ) as error:  # nbclient's DeadKernelError, or a plain one of a kernel that never answered
+    except RuntimeError as error:
+        # nbclient's DeadKernelError, or a plain one of a kernel that never answered
         if not isinstance(error, DeadKernelError) and "ernel d" not in str(error):
             raise
         raise UserError(

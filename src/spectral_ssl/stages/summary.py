@@ -83,10 +83,10 @@ def _vouched(jobs: Jobs, *, checksums: bool) -> tuple[list[tuple[Path, str]], li
     for name, job in jobs.jobs.items():
         damaged += receipts.wrong(jobs.layout, name, checksums=checksums)
         damaged += [(Path(file), "it is missing") for file in job.files if not Path(file).exists()]
-        made_with = receipts.parameters(jobs.layout, name)
+        made_with = receipts.made_with(jobs.layout, name)
         if made_with is None:
             unknown.append(name)
-        elif made_with != receipts.digest(job.parameters()):
+        elif made_with != receipts.fingerprint(job):
             stale.append(name)
     return damaged, stale, unknown
 
