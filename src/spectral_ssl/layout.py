@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+RESULTS, REFERENCE = "results", "reference"
 FIGURE_FORMATS = ("pdf", "svg", "png")
 TABLE_FORMATS = ("csv", "md", "tex")
 DATA_FILES = (
@@ -33,7 +34,7 @@ class Layout:
 
     tier: str
     root: Path = Path()
-    base: str = "results"
+    base: str = RESULTS
 
     @property
     def results(self) -> Path:
@@ -48,7 +49,7 @@ class Layout:
     @property
     def scratch(self) -> Path:
         """Unfinished runs; never an output, spared by `make clean`."""
-        return self.root / "results" / ".scratch" / self.tier
+        return self.root / RESULTS / ".scratch" / self.tier
 
     def data(self, dataset: str) -> Path:
         """The ingested data set."""
@@ -71,8 +72,9 @@ class Layout:
         return self.results / "tables" / paper
 
     def figures(self, paper: str) -> Path:
-        """A paper's figures."""
-        return self.root / "figures" / self.tier / paper
+        """A paper's figures; those of reference results lie among these."""
+        fresh = self.root / "figures" / self.tier
+        return (fresh if self.base == RESULTS else self.results / "figures") / paper
 
     def report(self, paper: str) -> Path:
         """A paper's executed notebook, without its ending."""

@@ -202,6 +202,24 @@ def load(folder: str | Path) -> Dataset:
     return Dataset(**by_field, classes=classes, meta=meta)
 
 
+def training_images(folder: str | Path) -> int:
+    """How many training images a folder written by `ingest` describes; its arrays need not be there.
+
+    Raises:
+        UserError: there is no description, or another one.
+    """
+    path = Path(folder) / "meta.json"
+    try:
+        return int(json.loads(path.read_text(encoding="utf-8"))["counts"]["train"])
+    except FileNotFoundError:
+        raise UserError(f"{path} is missing: ingest the data set") from None
+    except (ValueError, KeyError, TypeError) as error:
+        detail = " ".join(str(error).split())
+        raise UserError(
+            f"{path} is damaged ({type(error).__name__}: {detail}): ingest the data set again"
+        ) from None
+
+
 def first_per_class(
     labels: NDArray[np.int64], limit: int | None, classes: Sequence[str], split: str
 ) -> NDArray[np.intp]:

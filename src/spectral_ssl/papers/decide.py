@@ -23,7 +23,7 @@ from spectral_ssl.hypotheses import (
 from spectral_ssl.papers import read
 from spectral_ssl.papers.evidence import NOT_RUN, Evidence
 from spectral_ssl.papers.families import Judged, settle
-from spectral_ssl.papers.measure import select
+from spectral_ssl.papers.measure import NOT_THERE, select
 from spectral_ssl.papers.rules import PAIRED, experiments_of
 from spectral_ssl.papers.sources import Source
 from spectral_ssl.power import seeds_for_different, seeds_for_order, seeds_for_same, seeds_for_within
@@ -63,7 +63,7 @@ def _judge(evidence: Evidence, claim: Mapping[str, Any]) -> Judged:
     absent = [name for name in np.atleast_1d(columns) if name not in evidence.frame]
     sides = [measure[side] for side in ("high", "low")] if kind in PAIRED else [measure.get("where", {})]
     common = {"experiment": measure["experiment"]} if "experiment" in measure else {}
-    chosen = [select(evidence.frame, common | side) for side in sides]
+    chosen = [_whole_seeds(select(evidence.frame, common | side)) for side in sides]
     if absent or any(rows.empty for rows in chosen):
         said = f"this tier does not measure {absent[0] if absent else 'it'}"
         return Judged({"protocol": said, "verdict": NOT_RUN}, source=nothing)
@@ -81,6 +81,12 @@ def _judge(evidence: Evidence, claim: Mapping[str, Any]) -> Judged:
         judged = _within(claim, measure, chosen[0])
     found = _measured_on(evidence, claim, chosen[0]) | judged.found
     return Judged(found, judged.decision, judged.seeds_at, evidence.source(names, pd.concat(chosen), claim))
+
+
+def _whole_seeds(rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows of seeds of which every cell was run; reference results may lack some."""
+    lacking = rows.loc[rows["status"] == NOT_THERE, "seed"]
+    return rows[~rows["seed"].isin(lacking)]
 
 
 def _undecided(evidence: Evidence, claim: Mapping[str, Any], source: Source) -> Judged:

@@ -45,9 +45,10 @@ class Inputs:
 
     @cached_property
     def theorems(self) -> dict[str, dict[str, Any]]:
-        """The paper's theorem checks by statement."""
-        layout = self.context.layout
+        """The paper's theorem checks by statement; of reference results those that are there."""
+        paths = {name: self.context.layout.theorem(self.paper, name) for name in paper_statements(self.paper)}
         return {
-            name: read_as(layout.theorem(self.paper, name), JUDGEMENT)
-            for name in paper_statements(self.paper)
+            name: read_as(path, JUDGEMENT)
+            for name, path in paths.items()
+            if path.is_file() or not self.context.partial
         }

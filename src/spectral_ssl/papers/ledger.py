@@ -21,7 +21,7 @@ from typing import Any
 
 import pandas as pd
 
-from spectral_ssl.papers import claims, method_label, printed, read
+from spectral_ssl.papers import claims, method_label, paper_statements, printed, read
 from spectral_ssl.papers.decide import judge
 from spectral_ssl.papers.evidence import COLUMNS, NOT_RUN, VERDICTS, Evidence
 from spectral_ssl.papers.families import Judged, settle_families
@@ -154,7 +154,12 @@ def _arrows(evidence: Evidence) -> Iterator[_Draft]:
 
 def _statements(evidence: Evidence) -> Iterator[_Draft]:
     texts = statement_texts(evidence.paper)
-    for name, check in evidence.theorems.items():
+    for name in paper_statements(evidence.paper):
+        check = evidence.theorems.get(name)
+        if check is None:  # reference results are of runs alone
+            words = texts[name].title or texts[name].claimed or name
+            yield _Draft(f"statement/{name}", "statement", name, words, "its check's", Judged({}))
+            continue
         rule = f"|measured - {check['expected']:g}| <= {check['tolerance']:g}, and the negative control fails"
         words = check["text"]["title"]
         if check["verdict"] == "differs":
@@ -170,8 +175,8 @@ def _statements_of(evidence: Evidence, names: Sequence[str]) -> tuple[str, ...]:
 
 
 def _from_checks(evidence: Evidence, names: Sequence[str]) -> dict[str, Any]:
-    """A verdict from theorem checks: a broken control decides nothing, a failed check differs."""
-    if not names:
+    """A verdict from theorem checks: a broken control decides nothing, a failed check differs; none without them."""
+    if not names or not set(names) <= set(evidence.theorems):
         return {}
     checks = [evidence.theorems[name] for name in names]
     if any(check["control_verdict"] != "fails" for check in checks):

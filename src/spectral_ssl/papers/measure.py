@@ -16,6 +16,7 @@ from spectral_ssl.stages import Context
 from spectral_ssl.stats import mean_interval
 
 OFFLINE = ("linear_last", "lbfgs")
+NOT_THERE = "not run"  # the status of a run that reference results lack
 RANKS = ("embedding_effective_rank_centred", "representation_effective_rank_centred")
 
 
@@ -26,7 +27,7 @@ def measurements(context: Context, paper: str) -> pd.DataFrame:
     `offline` is the linear classifier's on all labels, trained to its last epoch or to convergence, as a fraction, and
     `offline_accuracy` in percent. `validation_accuracy`, in percent, is of the images that hyperparameters are chosen
     on. `separation_gain` is what training adds to the separation of views. A diverged run
-    has its status and no values.
+    has its status and no values; so has, with the status `not run`, a run that reference results lack.
     """
     cells = context.manifest.paper_cells(paper)
     varied = list(dict.fromkeys(factor for cell in cells for factor in cell.factors))
@@ -48,10 +49,12 @@ def measurements(context: Context, paper: str) -> pd.DataFrame:
 
 def _row(context: Context, cell: Cell, varied: Sequence[str]) -> dict[str, Any]:
     folder = context.layout.runs / cell.run
-    if not (folder / "status.json").is_file():
+    there = (folder / "status.json").is_file()
+    if not there and not context.partial:
         raise UserError(
             f"{folder} holds no finished run: run `pretrain` for every batch of `plan --batches` first"
         )
+    measured = read_as(folder / "probe.json", MEASURED) if there else {}
     return {
         "experiment": cell.experiment,
         "method": cell.method,
@@ -59,8 +62,8 @@ def _row(context: Context, cell: Cell, varied: Sequence[str]) -> dict[str, Any]:
         **{name: cell.factors.get(name) for name in varied},
         "seed": cell.seed,
         "run": cell.run,
-        "status": read_as(folder / "status.json", STATUS)["status"],
-        **read_as(folder / "probe.json", MEASURED),
+        "status": read_as(folder / "status.json", STATUS)["status"] if there else NOT_THERE,
+        **measured,
     }
 
 
@@ -73,7 +76,7 @@ def summarise(frame: pd.DataFrame, by: Sequence[str], columns: Sequence[str]) ->
     for keys, group in frame.groupby(list(by), sort=False, dropna=False):
         finished = group[group["status"] == "finished"]
         row: dict[str, Any] = dict(zip(by, keys, strict=True))
-        row |= {"n": len(finished), "diverged": len(group) - len(finished)}
+        row |= {"n": len(finished), "diverged": int((group["status"] == "diverged").sum())}
         for column in columns:
             row |= _interval(column, finished[column] if len(finished) else [])
         rows.append(row)
@@ -94,12 +97,17 @@ def _interval(column: str, values: Iterable[float]) -> dict[str, float]:
 
 
 def text(row: Mapping[Any, Any], column: str, digits: int = 1) -> str:
-    """`94.3 ± 0.6`: the mean and half its 95 % interval; a dash where every seed diverged."""
+    """`94.3 ± 0.6`: the mean and half its 95 % interval; in words where no seed finished."""
     if row["n"] == 0:
-        return "diverged"
+        return without(row["diverged"])
     mean, half = row[f"{column}_mean"], (row[f"{column}_high"] - row[f"{column}_low"]) / 2
     shown = f"{mean:.{digits}f}" + (f" ± {half:.{digits}f}" if half == half else "")
     return shown + (f" ({row['diverged']} diverged)" if row["diverged"] else "")
+
+
+def without(diverged: float) -> str:
+    """What stands where no seed finished, `diverged` being how many diverged."""
+    return "diverged" if diverged else NOT_THERE
 
 
 def select(frame: pd.DataFrame, where: Mapping[str, Any]) -> pd.DataFrame:

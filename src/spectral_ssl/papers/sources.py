@@ -41,6 +41,13 @@ def shown_in(
     return table, figure
 
 
+def experiments_of(paper: str, table: str) -> list[str]:
+    """The experiments whose runs a table is about: those that name it, and those that it names itself."""
+    spec = read(f"{paper}/experiments.yaml")
+    naming = [name for name, one in spec["experiments"].items() if one.get("table") == table]
+    return [*naming, *spec["tables"][table].get("of", [])]
+
+
 def of_parts(claim: Mapping[str, Any], parts: Mapping[str, Source]) -> Source:
     """A composite's source: its entries, and the one table and figure that they are shown in, if it is one."""
     names = tuple(claim["entries"])

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from spectral_ssl.data.sources import load
+from spectral_ssl.data.sources import training_images
 from spectral_ssl.papers.inputs import Inputs, Table
 from spectral_ssl.papers.measure import summarise, text
 
@@ -30,7 +30,7 @@ def rank(inputs: Inputs) -> Table:
     """
     frame = inputs.frame[inputs.frame["experiment"].isin([*SWEEPS, "rank_baselines"])]
     runs = inputs.context.manifest.runs
-    images = len(load(inputs.context.layout.data(inputs.context.tier.data.slug)).train_images)
+    images = training_images(inputs.context.layout.data(inputs.context.tier.data.slug))
     dimensions = [runs[run].embedding_dim for run in frame["run"]]
     frame = frame.assign(
         hyperparameter=[NAMES.get(SWEEPS.get(name, ""), "") for name in frame["experiment"]],

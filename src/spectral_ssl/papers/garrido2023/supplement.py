@@ -10,7 +10,7 @@ from spectral_ssl.correlation import correlation
 from spectral_ssl.papers.decide import FEWEST_CONFIGURATIONS, RESAMPLES
 from spectral_ssl.papers.garrido2023.closeness import embeddings_of
 from spectral_ssl.papers.inputs import Inputs, Table
-from spectral_ssl.papers.measure import summarise, text
+from spectral_ssl.papers.measure import summarise, text, without
 from spectral_ssl.stats import mean_interval
 
 SHOWN = {
@@ -86,7 +86,8 @@ def supplement_d(inputs: Inputs) -> Table:
             _spread(embeddings_of(inputs.context.layout.runs / run))
             for run in group.loc[group["status"] == "finished", "run"]
         ]
-        words = {"mean cosine": "diverged", "M x variance": "diverged"}
+        none = without((group["status"] == "diverged").sum())
+        words = {"mean cosine": none, "M x variance": none}
         if embeddings:
             found, m = [_cosines(z) for z in embeddings], embeddings[0].shape[1]
             parts.append(_bins(found, m).assign(method=str(method), label=str(label)))

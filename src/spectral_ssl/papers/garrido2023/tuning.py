@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from spectral_ssl.papers.inputs import Inputs, Table
-from spectral_ssl.papers.measure import summarise, text
+from spectral_ssl.papers.measure import NOT_THERE, summarise, text, without
 
 MEASURED = ("validation_accuracy", "accuracy")
 GROUPS = ["method", "label", "candidate"]
@@ -19,8 +19,9 @@ def tuning(inputs: Inputs) -> Table:
     """Validation and test accuracy in percent by method and candidate, and which candidate is chosen.
 
     Chosen is the best mean validation accuracy over seeds among the candidates that finished in most seeds, the first
-    of equals; none where the tier keeps no validation images, or every run diverged. `recipe` marks the candidate that
-    is the tier's recipe for the method. Methods that are not tuned have one row, their recipe, candidate -1.
+    of equals; none where the tier keeps no validation images, every run diverged, or some were not run. `recipe` marks
+    the candidate that is the tier's recipe for the method. Methods that are not tuned have one row, their recipe,
+    candidate -1.
 
     Samples: an experiment `tuned`, the runs at each method's chosen candidate.
     """
@@ -34,11 +35,14 @@ def tuning(inputs: Inputs) -> Table:
     tidy.insert(len(GROUPS), "hyperparameters", _words(inputs, runs, keys))
     own = {method: set(group["run"]) for method, group in recipes.groupby("method")}
     tidy["recipe"] = [set(runs[key]) == own[key[0]] for key in keys]
-    best = {method: _best(group) for method, group in tidy[tidy["candidate"] >= 0].groupby("method")}
+    run = tried[~tried["method"].isin(tried.loc[tried["status"] == NOT_THERE, "method"])]
+    best = {
+        method: _best(group) for method, group in tidy[tidy["method"].isin(run["method"])].groupby("method")
+    }
     tidy["chosen"] = [best.get(method) == candidate for method, _, candidate in keys]
     cells = summarise(recipes, ["method"], ["accuracy"]).set_index("method").to_dict("index")
     shown = [_shown(group, cells[method]) for method, group in tidy.groupby("method", sort=False)]
-    return Table(tidy, pd.DataFrame(shown), _samples(inputs, tried, best))
+    return Table(tidy, pd.DataFrame(shown), _samples(inputs, run, best))
 
 
 def _words(inputs: Inputs, runs: dict[Any, list[str]], keys: list[tuple[Hashable, ...]]) -> list[str]:
@@ -66,7 +70,14 @@ def _shown(group: pd.DataFrame, recipe: dict[Hashable, Any]) -> dict[str, str]:
     """A method's line: its budget and its chosen candidate, or why there is none, beside the tier's recipe."""
     first = group.iloc[0]
     tuned, chosen = first["candidate"] >= 0, group[group["chosen"]].to_dict("records")
-    none = "diverged" if not group["n"].any() else "no validation images" if tuned else ""
+    none = (
+        ""
+        if not tuned
+        else "no validation images"
+        if "validation_accuracy_mean" not in group
+        else "not chosen"
+    )
+    none = none if group["n"].any() else without(group["diverged"].sum())
     found = {"chosen": none, "validation": "", "test": "", "recipe is chosen": ""}
     for row in chosen:
         found = {
@@ -83,7 +94,7 @@ def _shown(group: pd.DataFrame, recipe: dict[Hashable, Any]) -> dict[str, str]:
 
 def _samples(inputs: Inputs, tried: pd.DataFrame, best: dict[Any, int | None]) -> pd.DataFrame:
     """The runs at the chosen candidates, as an experiment of its own; where every run diverged, those that did."""
-    if "validation_accuracy" not in tried and (tried["status"] == "finished").any():
+    if tried.empty or ("validation_accuracy" not in tried and (tried["status"] == "finished").any()):
         return pd.DataFrame(columns=["experiment", *SAMPLE, "dataset", "source"])
     chosen = pd.concat(
         [
