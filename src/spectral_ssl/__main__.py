@@ -34,6 +34,7 @@ STAGES = {
     "figures": "draw a paper's figures from its tables",
     "notebook": "run a paper's notebook and write its HTML",
     "report": "merge ledgers and theorem checks of every tier present and write results/report.html",
+    "reference": "do the next missing of a list of long runs within a time, and keep what is finished in reference/",
     "plan": "say what the tier would run, and predict time and disk from finished runs",
     "summary": "say where the report is and how many ledger entries hold",
 }
@@ -96,7 +97,18 @@ def parser() -> argparse.ArgumentParser:
                 metavar="NAME=VALUE",
                 help="of the loss, e.g. temperature=0.2",
             )
-        if name in ("pretrain", "own"):
+        if name == "reference":
+            command.add_argument(
+                "--items", type=Path, metavar="FILE", help="the list; default: reference/list.yaml"
+            )
+            command.add_argument("--item", metavar="NAME", help="one item; default: all, in the list's order")
+            command.add_argument(
+                "--budget", type=float, metavar="SECONDS", help="stop with a checkpoint when this time is up"
+            )
+            command.add_argument(
+                "--show", action="store_true", help="run nothing, say where every item stands"
+            )
+        if name in ("pretrain", "own", "reference"):
             command.add_argument(
                 "--device", default=None, help="cpu, cuda, cuda:1 ...; default: cuda if present"
             )
@@ -146,7 +158,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     except KeyboardInterrupt:
         return _fail("interrupted; the next run resumes", 130, debug=args.debug)
-    except (MemoryError, RuntimeError, ImportError) as error:
+    except (MemoryError, RuntimeError, ImportError, SystemError) as error:
         line = exhaustion_line(error, args.stage)
         return _fail(line, 2, debug=args.debug) if line else _defect(error, debug=args.debug)
     except OSError as error:  # a folder where a file should be, no right to write, a full disk

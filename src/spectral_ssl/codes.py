@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from spectral_ssl.data.sources import reader_module
-from spectral_ssl.layout import ENGINE_SPEED, INDUCTIVE_BIAS
+from spectral_ssl.layout import COMMITTED, ENGINE_SPEED, INDUCTIVE_BIAS
 from spectral_ssl.losses.graph.registry import get_graph_loss
 from spectral_ssl.losses.registry import get_loss, loss_names
 from spectral_ssl.methods.table import METHODS
@@ -86,9 +86,11 @@ def notebook_code(paper: str) -> str:
 
 
 def report_code() -> str:
-    """The hash of the report's code, templates, texts of the statements and measured speed of the engine."""
+    """The hash of the report's code, templates, texts of the statements, and of what is committed of long runs."""
     texts = [f"papers/{paper}/statements.yaml" for paper in PAPERS]
     templates = [f"report/templates/{file.name}" for file in (PACKAGE / "report" / "templates").glob("*.*")]
     texts += ["papers/misprints.yaml", "papers/speed.yaml", *templates]
-    speed = [sha256_file(ENGINE_SPEED)] if ENGINE_SPEED.is_file() else []
-    return code_hash(["spectral_ssl.stages.report"], texts, picked=speed)
+    patterns = ("*.yaml", "tables/*/ledger.csv", "benchmarks/engine_cuda.csv")
+    found = sorted(path for pattern in patterns for path in COMMITTED.glob(f"*/{pattern}"))
+    found += [ENGINE_SPEED] if ENGINE_SPEED.is_file() else []
+    return code_hash(["spectral_ssl.stages.report"], texts, picked=[sha256_file(path) for path in found])

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import re
 
-# What torch (CUDA, MPS, CPU; the latter's text differs between systems), CUDA's libraries and threads say.
+# What torch (CUDA, MPS, CPU; the latter's text differs between systems), CUDA's libraries, oneDNN and threads say.
+# oneDNN finds whether it can do an operation when it describes it; what fails later is room for its code. The last two
+# are Python's, about an extension that failed and said nothing, as some do where an allocation failed.
 EXHAUSTED = re.compile(
     r"out of memory|can't allocate memory|not enough memory|_ALLOC_FAILED|bad_alloc|can't start new thread|"
-    r"cannot allocate memory|failed to map segment",
+    r"cannot allocate memory|failed to map segment|could not create a primitive(?! descriptor)|"
+    r"error return without exception set|without setting an exception",
     re.IGNORECASE,
 )
 
 
 def is_exhaustion(error: BaseException) -> bool:
     """Whether an error says that memory is exhausted, on the CPU or another device."""
-    told = isinstance(error, (RuntimeError, OSError, ImportError)) and EXHAUSTED.search(str(error))
+    told = isinstance(error, (RuntimeError, OSError, ImportError, SystemError)) and EXHAUSTED.search(
+        str(error)
+    )
     return isinstance(error, MemoryError) or bool(told)
 
 

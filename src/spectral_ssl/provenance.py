@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import platform
+import re
 import subprocess
 import sys
 import time
@@ -207,6 +208,15 @@ def environment() -> dict[str, Any]:
         "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
         "written": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
     }
+
+
+def nvidia_driver(told: Path = Path("/proc/driver/nvidia/version")) -> str:
+    """The version of NVIDIA's driver as the kernel has it; "unknown" where it tells none."""
+    try:
+        words = told.read_text(encoding="utf-8").split()
+    except (OSError, ValueError):
+        return "unknown"
+    return next((word for word in words if re.fullmatch(r"\d+(\.\d+)+", word)), "unknown")
 
 
 @cache

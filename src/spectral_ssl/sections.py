@@ -212,6 +212,12 @@ class Overrides(Strict):
     optimiser: Optimiser | None = Field(default=None, description="Optimiser.")
 
 
+class Paper(Strict):
+    """What differs from the tier's training in one paper's experiments."""
+
+    epochs: Count = Field(description="Passes over the training images, where an experiment varies none.")
+
+
 class Companion(Strict):
     """A further data set, which experiments ask for by its name in the tier."""
 
@@ -246,6 +252,11 @@ class Tier(Strict):
         default={},
         max_length=LEVELS,
         description="Optimisers that levels.optimiser names, besides training.optimiser.",
+    )
+    papers: dict[Slug, Paper] = Field(
+        default={},
+        max_length=LEVELS,
+        description="By paper: what this tier changes for its experiments on the tier's own data.",
     )
     companions: dict[Slug, Companion] = Field(
         default={},

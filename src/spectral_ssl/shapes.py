@@ -20,6 +20,13 @@ class Status(BaseModel):
     status: str
 
 
+class Meta(BaseModel):
+    """meta.json of an ingested data set, anything besides these."""
+
+    source: str
+    source_sha256: str | None = None
+
+
 class Settings(BaseModel):
     """Settings in a run's provenance.json, any besides these."""
 
@@ -32,6 +39,9 @@ class Provenance(BaseModel):
 
     settings: Settings = Settings()
     code: str | None = None
+    training_seconds: float = 0.0
+    evaluation_seconds: float = 0.0
+    packages: dict[str, str] = {}
 
 
 class Leads(BaseModel):
@@ -90,6 +100,7 @@ class Check(Judgement):
 
 
 STATUS = TypeAdapter(Status)
+META = TypeAdapter(Meta)
 PROVENANCE = TypeAdapter(Provenance)
 SOURCES = TypeAdapter(dict[str, Leads])
 OK = TypeAdapter(Judged)

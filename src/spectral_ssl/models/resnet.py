@@ -37,6 +37,11 @@ def resnet18_cifar(image_size: int, channels: int) -> ResNetEncoder:
     return _cifar(models.resnet18(weights=None), 512, channels)
 
 
+def resnet18_cifar_pad2(image_size: int, channels: int) -> ResNetEncoder:
+    """The same with the first layer padded by 2 pixels, as one library (solo-learn) has it."""
+    return _cifar(models.resnet18(weights=None), 512, channels, padding=2)
+
+
 def resnet50_cifar(image_size: int, channels: int) -> ResNetEncoder:
     """ResNet-50 with the stem for small images."""
     return _cifar(models.resnet50(weights=None), 2048, channels)
@@ -53,13 +58,13 @@ def _imagenet(trunk: models.ResNet, output_dim: int, channels: int) -> ResNetEnc
     return ResNetEncoder(trunk, output_dim)
 
 
-def _cifar(trunk: models.ResNet, output_dim: int, channels: int) -> ResNetEncoder:
+def _cifar(trunk: models.ResNet, output_dim: int, channels: int, padding: int = 1) -> ResNetEncoder:
     """The stem for small images: 3x3, stride 1, padding 1, and no max-pool (HaoChen et al. 2021).
 
     The last map is 1/8 of the image, 4 x 4 at 32 px. With torchvision's stem and max-pool left in, a 32-pixel image
     shrinks to one pixel and CIFAR-10 sticks near 76 %. The last map is averaged whatever its size.
     """
-    trunk.conv1 = nn.Conv2d(channels, 64, kernel_size=3, stride=1, padding=1, bias=False)
+    trunk.conv1 = nn.Conv2d(channels, 64, kernel_size=3, stride=1, padding=padding, bias=False)
     trunk.maxpool = nn.Identity()
     trunk.fc = nn.Identity()
     return ResNetEncoder(trunk, output_dim)

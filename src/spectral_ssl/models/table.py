@@ -33,6 +33,7 @@ ENCODERS = {
     "conv32": EncoderEntry(f"{_PACKAGE}.convolutional", "conv32", 128, 16, None),
     "mlp": EncoderEntry(f"{_PACKAGE}.convolutional", "mlp", 256, 1, 64),
     "resnet18_cifar": EncoderEntry(f"{_PACKAGE}.resnet", "resnet18_cifar", 512, 8, None, "fan_out"),
+    "resnet18_cifar_pad2": EncoderEntry(f"{_PACKAGE}.resnet", "resnet18_cifar_pad2", 512, 8, None, "fan_out"),
     "resnet50_cifar": EncoderEntry(f"{_PACKAGE}.resnet", "resnet50_cifar", 2048, 8, None, "fan_out"),
     "resnet18": EncoderEntry(f"{_PACKAGE}.resnet", "resnet18", 512, 64, None, "fan_out"),
     "resnet50": EncoderEntry(f"{_PACKAGE}.resnet", "resnet50", 2048, 64, None, "fan_out"),

@@ -135,6 +135,8 @@ def build(tier: Tier) -> Manifest:
         raise unknown("metric of these probes", tier.probes.metric, measured)
     if tier.probes.validation is not None:
         check_validation(tier.probes.validation)
+    for paper in tier.papers:
+        check_papers(paper)
     for method in tier.recipes:
         if method not in read("methods.yaml"):
             raise unknown("method in recipes", method, read("methods.yaml"))
@@ -156,7 +158,8 @@ def _experiment(tier: Tier, paper: str, name: str, spec: dict[str, Any]) -> list
     vary = spec.get("vary", {})
     asked = spec.get("dataset")
     companion = asked if asked in tier.companions else None  # or the tier's own data set, which has that name
-    fixed = {key: fixed_value(tier, value) for key, value in spec.get("settings", {}).items()}
+    own = {"epochs": tier.papers[paper].epochs} if paper in tier.papers and not asked else {}
+    fixed = own | {key: fixed_value(tier, value) for key, value in spec.get("settings", {}).items()}
     tuned = candidates(name, spec)
     found = []
     for method, values in product(spec["methods"], product(*levels(tier, spec))):

@@ -52,11 +52,13 @@ SHOWN_FIRST = 6
 
 @dataclass(frozen=True)
 class Source:
-    """A tier that is merged: its label in the ledger, where it lies, and whether the page shows its products."""
+    """A tier that is merged: its label in the ledger, where it lies, and what the ids of its products on the page begin
+    with; None if the page does not show them. That of the page's own tier, whose runs it shows too, is empty.
+    """
 
     label: str
     layout: Layout
-    shown: bool
+    prefix: str | None
 
 
 def rows(ledger: pd.DataFrame, tiers: Mapping[str, str]) -> list[dict[str, str]]:
@@ -104,7 +106,7 @@ def links(
 ) -> dict[str, dict[str, Any]]:
     """By an entry's id, where its detail leads, from the tables' sources.json; nothing for a tier without one.
 
-    Of the tier whose products the page shows, tables and figures are anchors, of others files beside the page. `known`
+    Of tiers whose products the page shows, tables and figures are anchors, of others files beside the page. `known`
     are the ids on the page: what has none is named without a link.
     """
     found: dict[str, dict[str, Any]] = {}
@@ -134,14 +136,14 @@ def _leads(
         if not name:
             return []
         title = products(paper, f"{kind}s").get(name, {"title": name})["title"]
-        target = anchor(kind, paper, name)
-        if source.shown:
+        if source.prefix is not None:
+            target = anchor(source.prefix, kind, paper, name)
             return [[title, f"#{target}" if target in known else ""]]
         return [[title, beside(folder / f"{name}.{ending}", page)]]
 
     def run(name: str) -> list[str]:
-        target = anchor("run", name)
-        if source.shown:
+        if source.prefix == "":
+            target = anchor("run", name)
             return [name, f"#{target}" if target in known else ""]
         return [name, beside(layout.runs / name / "provenance.json", page)]
 

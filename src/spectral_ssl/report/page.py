@@ -15,7 +15,7 @@ from markupsafe import Markup
 from spectral_ssl import __version__
 from spectral_ssl.papers import PAPERS, speed
 from spectral_ssl.papers.evidence import VERDICTS
-from spectral_ssl.report import entries, products, runs, theorems
+from spectral_ssl.report import entries, products, reference, runs, theorems
 from spectral_ssl.report.words import number
 from spectral_ssl.stages import Context
 
@@ -71,6 +71,9 @@ def _values(
     found = runs.runs(context, page)
     ids = {one["anchor"] for one in found} | {one["id"] for paper in PAPERS for one in statements[paper]}
     ids |= {one["id"] for section in sections for one in (*section["tables"], *section["figures"])}
+    references = reference.sections(context.root, page)
+    long = [one for section in references for one in section["papers"]]
+    ids |= {one["id"] for section in long for one in (*section["tables"], *section["figures"])}
     links = entries.links(shown, sources, page, ids)
     for row in shown:
         if row["id"] in links and not links[row["id"]]["runs"]:
@@ -96,6 +99,7 @@ def _values(
         "seconds": f"{sum(check['seconds'] for check in checks.values()):.1f}",
         "misprints": theorems.misprints_found(checks),
         "sections": sections,
+        "references": references,
         "notebooks": {one["id"]: one["notebook"] for one in sections if one["notebook"]},
         "runs": found,
         "experiments": runs.experiments(found),

@@ -16,17 +16,17 @@ from spectral_ssl.stages import Context
 CELL = re.compile(r"(?<!\\)\|")
 
 
-def section(context: Context, paper: str, page: Path) -> dict[str, Any]:
-    """A paper's tables, figures and notebook; what this tier has not made is empty."""
+def section(context: Context, paper: str, page: Path, prefix: str = "") -> dict[str, Any]:
+    """A paper's tables, figures and notebook; what this tier has not made is empty. Ids begin with `prefix`."""
     layout = context.layout
     stem = layout.report(paper)
     return {
         "paper": paper,
-        "id": anchor(paper),
+        "id": anchor(prefix, paper),
         "title": PAPERS[paper],
         "tables": [
             {
-                **_named("table", paper, name, words, context),
+                **_named((prefix, "table", paper, name), words, context),
                 "rows": cells(layout.tables(paper) / f"{name}.md"),
                 "files": _files(layout.tables(paper), name, TABLE_FORMATS, page),
             }
@@ -34,7 +34,7 @@ def section(context: Context, paper: str, page: Path) -> dict[str, Any]:
         ],
         "figures": [
             {
-                **_named("figure", paper, name, words, context),
+                **_named((prefix, "figure", paper, name), words, context),
                 "source": picture(layout.figures(paper) / f"{name}.png"),
                 "files": _files(layout.figures(paper), name, FIGURE_FORMATS, page),
             }
@@ -70,12 +70,12 @@ def _views_of(context: Context) -> str:
     return f"{context.tier.data.slug} under {context.tier.training.augmentation}"
 
 
-def _named(kind: str, paper: str, name: str, words: dict[str, str], context: Context) -> dict[str, str]:
+def _named(ids: tuple[str, ...], words: dict[str, str], context: Context) -> dict[str, str]:
     """A product's id, title and caption, which says what it was measured on."""
     data = words.get("data", context.tier.description)
     measured = f"Measured on {data} (tier {context.tier.name})."
     return {
-        "id": anchor(kind, paper, name),
+        "id": anchor(*ids),
         "title": words["title"],
         "caption": f"{words['caption']} {measured}",
     }

@@ -23,7 +23,7 @@ def number(value: Any) -> str:
 
 def anchor(*parts: str) -> str:
     """An id that needs no escaping in an attribute or an address, e.g. `entry-laptop-haochen2021-table1/simclr`."""
-    return re.sub(r"[^A-Za-z0-9_./]+", "-", "-".join(parts))
+    return re.sub(r"[^A-Za-z0-9_./]+", "-", "-".join(filter(None, parts)))
 
 
 def beside(path: Path, page: Path) -> str:

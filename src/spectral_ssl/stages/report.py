@@ -8,11 +8,12 @@ import pandas as pd
 
 from spectral_ssl import receipts
 from spectral_ssl.errors import UserError
-from spectral_ssl.layout import Layout
+from spectral_ssl.layout import REFERENCE, RESULTS, Layout
 from spectral_ssl.papers import PAPERS, speed
 from spectral_ssl.papers.evidence import COLUMNS
 from spectral_ssl.papers.statements import check_texts
 from spectral_ssl.provenance import write_text
+from spectral_ssl.report import reference
 from spectral_ssl.report.entries import Source
 from spectral_ssl.report.inputs import table
 from spectral_ssl.report.page import render
@@ -41,7 +42,7 @@ def run(context: Context) -> int:
     tiers = present(context)
     for layout in tiers:
         receipts.check(layout, [f"{stage}/{paper}" for stage in MERGED for paper in PAPERS])
-    sources = [Source(_label(layout), layout, layout == context.layout) for layout in tiers]
+    sources = [Source(_label(layout), layout, _prefix(layout, context)) for layout in tiers]
     ledger = merged(sources)
     theorems = [
         {"tier": source.label} | {name: check[name] for name in THEOREM_COLUMNS}
@@ -57,7 +58,7 @@ def run(context: Context) -> int:
 def present(context: Context) -> list[Layout]:
     """What there is to merge: this tier first, then other tiers in results/, then those in reference/."""
     found = []
-    for base in ("results", "reference"):
+    for base in (RESULTS, REFERENCE):
         for folder in sorted((context.root / base).glob("*/tables")):
             layout = Layout(folder.parent.name, context.root, base)
             if all(_file(layout, paper).is_file() for paper in PAPERS):
@@ -74,8 +75,15 @@ def merged(sources: list[Source]) -> pd.DataFrame:
     return pd.concat([*parts, speed.speed()], ignore_index=True).reindex(columns=COLUMNS).fillna("")
 
 
+def _prefix(layout: Layout, context: Context) -> str | None:
+    """What the ids of a tier's products on the page begin with; None for a tier that it does not show."""
+    if layout == context.layout:
+        return ""
+    return reference.prefix(layout) if layout.base == REFERENCE else None
+
+
 def _label(layout: Layout) -> str:
-    return layout.tier if layout.base == "results" else f"{layout.tier} ({layout.base})"
+    return layout.tier if layout.base == RESULTS else f"{layout.tier} ({layout.base})"
 
 
 def _file(layout: Layout, paper: str) -> Path:

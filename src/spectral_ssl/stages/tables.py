@@ -32,11 +32,11 @@ def run(context: Context, paper: str) -> int:
     folder = context.layout.tables(paper)
     module = import_module(f"spectral_ssl.papers.{paper}.tables")
     made = {}
-    for name, words in products(paper, "tables").items():
+    for name in products(paper, "tables"):
         if context.partial and not _measured(inputs, name):
             continue
         made[name] = getattr(module, name)(inputs)
-        _write(folder / name, made[name], words, words.get("data", context.tier.description))
+        write(context, paper, name, made[name])
     marks = made["table1"].tidy if paper == "garrido2023" and "table1" in made else None
     evidence = Evidence(context, paper, _evidence(inputs.frame, made.values()), inputs.theorems, marks)
     write_csv(folder / "measurements.csv", inputs.frame)
@@ -69,7 +69,10 @@ def _six_digits(value: object) -> object:
     return FORMAT % value if isinstance(value, float) and value == value else value
 
 
-def _write(stem: Path, table: Table, words: dict[str, str], data: str) -> None:
+def write(context: Context, paper: str, name: str, table: Table) -> None:
+    """Write a table as CSV, Markdown and LaTeX, with its caption in the latter two."""
+    words, stem = products(paper, "tables")[name], context.layout.tables(paper) / name
+    data = words.get("data", context.tier.description)
     write_csv(stem.with_suffix(".csv"), table.tidy)
     caption = f"{words['title']}. {words['caption']} Measured on {data}."
     markdown = table.shown.to_markdown(index=False, disable_numparse=True)

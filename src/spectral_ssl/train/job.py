@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import shutil
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -30,7 +31,7 @@ from spectral_ssl.layout import RUN_FILES
 from spectral_ssl.locks import one_process
 from spectral_ssl.losses import get_loss
 from spectral_ssl.methods import build_method
-from spectral_ssl.provenance import environment, read_json, replacing, sha256_file, write_json
+from spectral_ssl.provenance import environment, nvidia_driver, read_json, replacing, sha256_file, write_json
 from spectral_ssl.train import memory
 from spectral_ssl.train.distributed import World
 from spectral_ssl.train.evaluation import evaluate_run
@@ -226,6 +227,17 @@ def _discard(folder: Path) -> None:
     shutil.rmtree(folder)
 
 
+def _device(device: torch.device) -> dict[str, str]:
+    """What trained: the CPU, or a GPU with its driver and CUDA's version."""
+    if device.type != "cuda":
+        return {"device": device.type}
+    return {
+        "device": torch.cuda.get_device_name(device),
+        "driver": nvidia_driver(),
+        "cuda": str(torch.version.cuda),
+    }
+
+
 def _write(
     run: RunSettings, trained: Trained, images: Images, place: Place, engine: Engine, processes: int
 ) -> None:
@@ -240,21 +252,24 @@ def _write(
     probe: dict[str, Any] = {}
     names = ("representations", "embeddings", "labels", "agreement")
     features = {name: np.empty((0, 0), np.float32) for name in names}
+    begun = time.perf_counter()
     if trained.diverged:
         status |= {"status": "diverged", **trained.diverged}
     else:
         probe, features = evaluate_run(run, trained, images)
+    evaluated = time.perf_counter() - begun
     write_json(folder / "probe.json", probe)
     np.savez_compressed(folder / "features.npz", **features)  # type: ignore[arg-type]
     provenance = {
         "settings": run.model_dump(mode="json"),
         "code": place.code,
         "data_sha256": place.data_hash,
-        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
+        **_device(device),
         "threads": torch.get_num_threads(),
         "processes": processes,
         "engine": engine.model_dump(mode="json"),
         "training_seconds": round(sum(row["seconds"] for row in trained.history), 3),
+        "evaluation_seconds": round(evaluated, 3),
         "encoder_sha256": sha256_file(weights),
         **environment(),
     }

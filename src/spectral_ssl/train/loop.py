@@ -34,6 +34,9 @@ log = logging.getLogger(__name__)
 # an epoch's time on a GPU.
 LOOKED_AT = 1024
 
+# Seconds of training that are not risked once more while a run is evaluated, which on a GPU takes a minute.
+AT_END = 20.0
+
 Progress = Callable[["RunSettings", int, Row], None]
 
 
@@ -124,6 +127,7 @@ class _Keeper:
 
     def at_end(self) -> None:
         """What took long to train is kept while it is evaluated; a signal since the last step still counts."""
+        self.seconds = min(self.seconds, AT_END)
         self.after_step()
 
     def _due(self) -> bool:

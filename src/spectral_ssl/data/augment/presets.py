@@ -42,14 +42,16 @@ def _simclr(size: int, channels: int, view: int) -> Stages:
     )
 
 
-def _haochen(size: int, channels: int, view: int) -> Stages:
-    return (
-        # All from the authors' code (HaoChen et al. 2021); no blur at 32 px; torchvision's default
-        # interpolation.
-        RandomResizedCrop(size, scale=(0.2, 1.0), interpolation="bilinear"),
-        ColourJitter(0.4, 0.4, 0.4, 0.1, probability=0.8),
-        Greyscale(0.2),
-    )
+def _haochen(interpolation: str) -> Callable[[int, int, int], Stages]:
+    def build(size: int, channels: int, view: int) -> Stages:
+        return (
+            # All from the authors' code (HaoChen et al. 2021); no blur at 32 px.
+            RandomResizedCrop(size, scale=(0.2, 1.0), interpolation=interpolation),
+            ColourJitter(0.4, 0.4, 0.4, 0.1, probability=0.8),
+            Greyscale(0.2),
+        )
+
+    return build
 
 
 def _byol(size: int, channels: int, view: int) -> Stages:
@@ -110,7 +112,9 @@ def _rerendered(*destroy: str) -> Preset:
 PRESETS: dict[str, Preset] = {
     "none": (_plain, "none"),
     "simclr": (_simclr, "cifar10"),  # normalisation: library (solo-learn)
-    "haochen": (_haochen, "imagenet"),  # normalisation: authors' code
+    # Normalisation: authors' code; bilinear: torchvision's default, which it uses.
+    "haochen": (_haochen("bilinear"), "imagenet"),
+    "haochen_bicubic": (_haochen("bicubic"), "imagenet"),  # ours, to see what interpolation does
     "byol": (_byol, "imagenet"),  # normalisation: paper
     "byol_cifar": (_byol_cifar, "cifar10"),  # normalisation: library (solo-learn)
     "digits_affine": (_digits_affine, "none"),  # ours

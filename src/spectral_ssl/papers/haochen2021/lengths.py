@@ -59,7 +59,8 @@ def _shown(tidy: pd.DataFrame) -> pd.DataFrame:
         values = spec["rows"][method]
         numbers = dict(zip(spec["across"]["epochs"], values.get(dataset, values[FAMILIAR]), strict=True))
         for kind, words in SCHEDULES.items():
-            if group[f"{kind}_n" if kind == "readout" else "n"].isna().all():
+            columns = [f"{kind}_n", f"{kind}_diverged"] if kind == "readout" else ["n", "diverged"]
+            if not group[columns].fillna(0).to_numpy().any():  # none asked for, or none run yet
                 continue
             rows.append(
                 {"data set": dataset, "method": method_label(str(method)), "lengths": words}
