@@ -8,6 +8,8 @@ TIER ?= laptop
 PROFILE ?= default
 CONFIG ?=
 ARGS ?=
+REFERENCE ?= gpu
+BUDGET ?=
 PYTEST_ARGS ?=
 
 VENV := .venv
@@ -26,8 +28,9 @@ INSTALL := install --quiet --disable-pip-version-check --require-hashes $(WHEELS
 help: ## list the targets
 	@echo "make TARGET [VARIABLE=value ...]"
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1 \2/p' Makefile \
-		| while read -r name text; do printf '  %-12s %s\n' "$$name" "$$text"; done
+		| while read -r name text; do printf '  %-13s %s\n' "$$name" "$$text"; done
 	@echo "variables of reproduce: TIER=$(TIER)  PROFILE=$(PROFILE)  CONFIG='seeds=5'  ARGS='--dry-run'"
+	@echo "variables of gpu-reference: REFERENCE=$(REFERENCE) (a tier)  BUDGET=540  CONFIG and ARGS as above"
 	@echo "variable of test: PYTEST_ARGS='tests/losses -k vicreg'"
 
 # The profile says on how many cores. Snakemake's failure does not keep the summary from being printed; the worse of the two statuses counts.
@@ -38,6 +41,13 @@ reproduce: $(if $(shell grep -s "^executor:" profiles/$(PROFILE)/config.yaml),ve
 	set --; for word in $(CONFIG); do set -- "$$@" --set "$$word"; done; \
 	$(RUN) spectral_ssl summary --tier "$(TIER)" "$$@" || status=$$?; \
 	exit $$status
+
+# A budget ends what runs, not the tables and figures that follow, which need no GPU.
+.PHONY: gpu-reference
+gpu-reference: venv ## the next missing of the long runs of reference/list.yaml, within BUDGET seconds; kept in reference/
+	@set --; for word in $(CONFIG); do set -- "$$@" --set "$$word"; done; \
+	$(RUN) spectral_ssl reference --tier "$(REFERENCE)" "$$@" $(if $(BUDGET),--budget "$(BUDGET)") $(ARGS); \
+	$(if $(BUDGET),$(RUN) spectral_ssl reference --tier "$(REFERENCE)" "$$@" --only-tables $(ARGS) >/dev/null,:)
 
 .PHONY: test
 test: venv-dev ## run the tests on two processes

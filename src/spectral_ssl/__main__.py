@@ -108,6 +108,11 @@ def parser() -> argparse.ArgumentParser:
             command.add_argument(
                 "--show", action="store_true", help="run nothing, say where every item stands"
             )
+            command.add_argument(
+                "--only-tables",
+                action="store_true",
+                help="run nothing, make tables and figures of what is kept",
+            )
         if name in ("pretrain", "own", "reference"):
             command.add_argument(
                 "--device", default=None, help="cpu, cuda, cuda:1 ...; default: cuda if present"

@@ -35,7 +35,7 @@ def test_a_limit_on_memory_is_told_in_one_line_and_without_it_the_next_call_comp
         lines = [line for line in answer["said"].splitlines() if line.startswith("error: ")]
         assert len(lines) == 1, answer
         assert "out of memory" in lines[0], answer
-        assert answer["said"].count("Traceback") == answer["said"].count("Exception ignored in"), answer
+        assert answer["said"].count("Traceback") <= answer["said"].count("Exception ignored in"), answer
     there = trials.contents(folder, work)
     assert there == {name: alone["contents"][name] for name in there}
     again = prepared.run(folder, work)

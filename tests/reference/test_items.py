@@ -15,6 +15,17 @@ CHECKOUT = Path(__file__).parents[2]
 JPEG = ("data.name=folder", "data.label=cifar10-jpeg75", "companions={}")
 
 
+def test_the_committed_tier_is_the_gpu_tier_on_another_encoding_of_its_images() -> None:
+    committed = load_tier(str(CHECKOUT / "reference/gpu-jpeg75/tier.yaml"))
+    words = (
+        "name=gpu-jpeg75",
+        f"description={committed.description}",
+        "data.path=data/cifar10-jpeg75.tar.xz",
+    )
+    assert "JPEG 75" in committed.description
+    assert committed == load_tier("gpu", (*JPEG, *words), CHECKOUT / "config")
+
+
 def manifest(*overrides: str) -> Manifest:
     return build(load_tier("gpu", overrides, CHECKOUT / "config"))
 

@@ -136,9 +136,11 @@ def _leads(
         if not name:
             return []
         title = products(paper, f"{kind}s").get(name, {"title": name})["title"]
-        if source.prefix is not None:
-            target = anchor(source.prefix, kind, paper, name)
-            return [[title, f"#{target}" if target in known else ""]]
+        target = anchor(source.prefix or "", kind, paper, name)
+        if source.prefix is not None and target in known:
+            return [[title, f"#{target}"]]
+        if source.prefix == "":
+            return [[title, ""]]
         return [[title, beside(folder / f"{name}.{ending}", page)]]
 
     def run(name: str) -> list[str]:

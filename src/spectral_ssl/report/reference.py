@@ -29,12 +29,12 @@ def prefix(layout: Layout) -> str:
 
 
 def sections(root: Path, page: Path) -> list[dict[str, Any]]:
-    """A section a tier that has reference results."""
-    return [_section(context, page) for context in tiers(root)]
+    """A section a tier of which something is there."""
+    found = [(context, states(list_of(context), context)) for context in tiers(root)]
+    return [_section(context, items, page) for context, items in found if any(one.done for one in items)]
 
 
-def _section(context: Context, page: Path) -> dict[str, Any]:
-    found = states(list_of(context), context)
+def _section(context: Context, found: list[State], page: Path) -> dict[str, Any]:
     papers = [products.section(context, paper, page, prefix(context.layout)) for paper in PAPERS]
     for one in papers:
         one["tables"] = [table for table in one["tables"] if table["rows"]]

@@ -40,11 +40,13 @@ def run(
     budget: float | None = None,
     device: str | None = None,
     show: bool = False,
+    only_tables: bool = False,
 ) -> int:
     """Do what is missing of the list, or of one item, until the budget (seconds) ends; then say where each item stands.
 
-    With `show` nothing is run. Tables and figures of what is kept are made anew where no budget presses. Raises
-    UserError for an unknown item, a list or a tier that does not fit, and data that are not there.
+    With `show` nothing is run, with `only_tables` nothing but the tables and figures of what is kept, which are made
+    anew after runs where no budget presses. Raises UserError for an unknown item, a list or a tier that does not fit,
+    and data that are not there.
     """
     clock = Clock(budget)
     work = _Work(context, items or LIST, device, clock)
@@ -52,9 +54,10 @@ def run(
         raise unknown("item", item, work.items)
     if not show:
         place.settle(context, work.path)
+    if not show and not only_tables:
         for name in [item] if item else work.items:
             work.do(name)
-    if not show and budget is None:
+    if not show and (only_tables or budget is None):
         made(work.reference)
     _tell(work)
     return 0
