@@ -26,7 +26,6 @@ from spectral_ssl.layout import (
 )
 from spectral_ssl.papers import PAPERS, paper_networks, paper_statements, read
 from spectral_ssl.papers.manifest import Batch, Manifest, RunSettings, build
-from spectral_ssl.papers.statements import check_texts
 from spectral_ssl.sections import Tier
 
 
@@ -214,6 +213,10 @@ class Jobs:
 
     def report_parameters(self) -> dict[str, str]:
         """What the report depends on besides its inputs; refuses incomplete texts of the statements."""
+        from spectral_ssl.papers.statements import (
+            check_texts,
+        )  # its converter of formulas is the report's alone
+
         check_texts()
         return {"code": codes.report_code()}
 

@@ -5,8 +5,11 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -22,6 +25,7 @@ from ..stages.test_report import tree
 from .made import ITEMS, Bench
 
 Made = Callable[[str], Bench]
+CHECKOUT = Path(__file__).parents[2]
 ONE = """
 one:
   title: one run
@@ -63,6 +67,35 @@ def test_a_run_is_kept_with_its_provenance_and_without_weights(
     shutil.rmtree(here.root / "results")  # what is kept needs nothing else
     assert here.run() == 0
     assert before == {path: path.stat().st_mtime_ns for path in here.reference.layout.runs.rglob("*")}
+
+
+def test_training_needs_no_package_of_the_workflow_or_the_report(bench: Made) -> None:
+    """What docs/reference.md names is enough on a machine that only trains."""
+    here = bench(one(1))
+    names = (
+        "snakemake",
+        "papermill",
+        "nbclient",
+        "nbconvert",
+        "nbformat",
+        "seaborn",
+        "matplotlib",
+        "latex2mathml",
+    )
+    code = f"""
+import sys
+for name in {(*names, "jinja2", "tabulate", "pyarrow", "requests")}:
+    sys.modules[name] = None  # importing it is an ImportError
+from spectral_ssl.__main__ import main
+sys.exit(main(sys.argv[1:]))
+"""
+    words = here.words("--items", str(here.list), "--device", "cpu", "--budget", "100")
+    done = subprocess.run(
+        [sys.executable, "-c", code, "reference", *words], capture_output=True, text=True, check=False,
+        env={**os.environ, "PYTHONPATH": str(CHECKOUT / "src")},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert len(here.runs) == 1
 
 
 def test_a_budget_stops_a_run_and_the_next_call_goes_on_from_there(

@@ -19,13 +19,12 @@ from spectral_ssl.data.sources import load
 from spectral_ssl.errors import UserError, unknown
 from spectral_ssl.jobs import Jobs, products
 from spectral_ssl.papers import PAPERS
-from spectral_ssl.papers.inputs import Inputs
 from spectral_ssl.papers.manifest import Batch
 from spectral_ssl.provenance import sha256_file
 from spectral_ssl.reference import items, place
 from spectral_ssl.reference.clock import Clock
 from spectral_ssl.reference.items import LIST, Asked, State
-from spectral_ssl.stages import Context, data, figures, tables
+from spectral_ssl.stages import Context, data
 from spectral_ssl.stages.pretrain import Progress, prepare_device
 from spectral_ssl.train.distributed import World
 from spectral_ssl.train.job import Place, run_batch
@@ -65,6 +64,11 @@ def run(
 
 def made(reference: Context) -> None:
     """Tables and figures of a tier's reference results, as far as they go."""
+    from spectral_ssl.stages import (
+        figures,
+        tables,
+    )  # a machine that only trains need not have what they import
+
     for paper in PAPERS:
         tables.run(reference, paper)
         figures.run(reference, paper)
@@ -162,6 +166,9 @@ class _Work:
 
     def table(self, state: State) -> None:
         """A table that needs the tier's own data set alone, made among the reference results."""
+        from spectral_ssl.papers.inputs import Inputs
+        from spectral_ssl.stages.tables import write
+
         tier = self.context.tier.model_copy(update={"companions": {}})
         here = replace(self.context, tier=tier)
         assert state.item.table is not None
@@ -171,7 +178,7 @@ class _Work:
         with self.clock.ending():
             self.data(tier.data.slug)
             table = getattr(import_module(f"spectral_ssl.papers.{paper}.tables"), name)(Inputs(here, paper))
-            tables.write(self.reference, paper, name, table)
+            write(self.reference, paper, name, table)
             place.describe_data(self.context, tier.data.slug)
 
 
