@@ -184,7 +184,7 @@ def test_unknown_items_lists_and_missing_data_are_told(
     assert "no.yaml" in capsys.readouterr().err
     assert here.run(data__path=str(here.root / "no.tar.xz")) == 2
     assert "no.tar.xz" in capsys.readouterr().err
-    assert not here.runs
+    assert not here.reference.layout.results.exists()
 
 
 def test_a_run_that_diverged_is_kept_as_one(bench: Made) -> None:
@@ -208,9 +208,21 @@ def test_what_cannot_be_measured_holds_nothing_up(bench: Made, capsys: pytest.Ca
         assert told in found
         assert "next: a" in found
         assert len(here.runs) == 1
-    here = bench("a:\n  title: t\n  benchmark: {script: no_such.py, makes: x, seconds: 1}\n")
-    assert here.run() == 2
-    assert "no_such.py ended with status 2" in capsys.readouterr().err
+
+
+def test_what_fails_is_told_at_the_end_and_holds_nothing_up(
+    bench: Made, capsys: pytest.CaptureFixture[str]
+) -> None:
+    here = bench(
+        "a:\n  title: t\n  benchmark: {script: no_such.py, makes: x, seconds: 1}\n"
+        "b:\n  title: t\n  runs: [{method: vicreg, settings: {epochs: 1, batch_size: 1000}}]\n" + one(1)
+    )
+    assert here.run("--budget", "60") == 2
+    told = capsys.readouterr()
+    assert "2 failed, the first a: benchmarks/no_such.py ended with status 2" in told.err
+    assert "next: a" in told.out
+    assert len(here.runs) == 1
+    assert not list(here.reference.layout.results.glob("benchmarks/*"))
 
 
 def test_showing_runs_nothing(bench: Made, capsys: pytest.CaptureFixture[str]) -> None:

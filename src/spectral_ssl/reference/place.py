@@ -31,17 +31,13 @@ def reference_of(context: Context) -> Context:
     return replace(context, base=REFERENCE)
 
 
-def settle(context: Context, items: Path) -> Context:
-    """The reference results of a tier, whose settings are written down first and then stay, and the list last used.
-
-    UserError, naming what differs, for a tier of that name with others: where the data lie and how the machine is used
-    may change.
+def check(context: Context) -> None:
+    """Refuse a tier of whose name there are reference results with other settings: UserError, naming what differs.
+    Where the data lie and how the machine is used may change.
     """
-    reference = reference_of(context)
-    path = reference.layout.results / SETTINGS
+    path = reference_of(context).layout.results / SETTINGS
     if not path.is_file():
-        settings = context.tier.model_dump(mode="json")
-        write_text(path, yaml.safe_dump(settings, sort_keys=False, allow_unicode=True, width=120))
+        return
     first, now = (_compared(tier) for tier in (load_tier(str(path)), context.tier))
     if differ := [key for key in {**first, **now} if first.get(key) != now.get(key)]:
         told = ", ".join(f"{key} {first.get(key)} there and {now.get(key)} here" for key in differ[:5])
@@ -49,8 +45,31 @@ def settle(context: Context, items: Path) -> Context:
             f"{path} has other settings: {told}; go on with `--tier {path}`, or give this tier a name of its own "
             "(--set name=...)"
         )
-    write_text(path.with_name(USED), items.read_text(encoding="utf-8"))
-    return reference
+
+
+def check_data(context: Context, dataset: str) -> None:
+    """Refuse images other than those of the results that are there: UserError."""
+    source = context.layout.data(dataset) / "meta.json"
+    target = reference_of(context).layout.data(dataset) / "meta.json"
+    if target.is_file() and read_json(target)["sha256"] != (found := read_json(source))["sha256"]:
+        raise UserError(
+            f"{target} describes other images than {source} (from {found['source']}): give the tier a name of its "
+            "own (--set name=...), or bring the data set that is described"
+        )
+
+
+def describe(context: Context, items: Path, dataset: str | None = None) -> None:
+    """Write what belongs to the first result that is kept: the tier's settings and the data's checksums, which then
+    stay, and the list.
+    """
+    layout = reference_of(context).layout
+    if not (path := layout.results / SETTINGS).is_file():
+        settings = context.tier.model_dump(mode="json")
+        write_text(path, yaml.safe_dump(settings, sort_keys=False, allow_unicode=True, width=120))
+    write_text(layout.results / USED, items.read_text(encoding="utf-8"))
+    if dataset is not None:
+        source = context.layout.data(dataset) / "meta.json"
+        write_text(layout.data(dataset) / "meta.json", source.read_text(encoding="utf-8"))
 
 
 def list_of(context: Context) -> dict[str, Item]:
@@ -63,6 +82,7 @@ def tiers(root: Path) -> list[Context]:
     return [
         Context(load_tier(str(path)), root, base=REFERENCE)
         for path in sorted((root / REFERENCE).glob(f"*/{SETTINGS}"))
+        if path.with_name(USED).is_file()
     ]
 
 
@@ -77,18 +97,6 @@ def keep(context: Context, run: RunSettings, item: str, *, embeddings: bool) -> 
         np.savez_compressed(file, **_features(source / "features.npz", embeddings=embeddings))  # type: ignore[arg-type]
     write_json(target / "provenance.json", read_json(source / "provenance.json") | {"item": item})
     write_json(target / "status.json", read_json(source / "status.json"))
-
-
-def describe_data(context: Context, dataset: str) -> None:
-    """Copy a data set's description, which has its checksums, to the reference results."""
-    source = context.layout.data(dataset) / "meta.json"
-    target = reference_of(context).layout.data(dataset) / "meta.json"
-    if target.is_file() and read_json(target)["sha256"] != (found := read_json(source))["sha256"]:
-        raise UserError(
-            f"{target} describes other images than {source} (from {found['source']}): give the tier a name of its "
-            "own (--set name=...), or bring the data set that is described"
-        )
-    write_text(target, source.read_text(encoding="utf-8"))
 
 
 def _features(path: Path, *, embeddings: bool) -> dict[str, np.ndarray]:

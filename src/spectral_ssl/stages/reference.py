@@ -7,8 +7,10 @@ show. Weights and unfinished runs stay in results/.
 from __future__ import annotations
 
 import importlib.util
+import shutil
 import subprocess
 import sys
+import tempfile
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
@@ -16,13 +18,13 @@ from pathlib import Path
 from spectral_ssl import receipts
 from spectral_ssl.codes import batch_code
 from spectral_ssl.data.sources import load
-from spectral_ssl.errors import UserError, unknown
+from spectral_ssl.errors import Interrupted, UserError, unknown
 from spectral_ssl.jobs import Jobs, products
 from spectral_ssl.papers import PAPERS
 from spectral_ssl.papers.manifest import Batch
-from spectral_ssl.provenance import sha256_file
+from spectral_ssl.provenance import replacing, sha256_file
 from spectral_ssl.reference import items, place
-from spectral_ssl.reference.clock import Clock
+from spectral_ssl.reference.clock import Clock, OutOfTime
 from spectral_ssl.reference.items import LIST, Asked, State
 from spectral_ssl.stages import Context, data
 from spectral_ssl.stages.pretrain import Progress, prepare_device
@@ -44,30 +46,32 @@ def run(
     """Do what is missing of the list, or of one item, until the budget (seconds) ends; then say where each item stands.
 
     With `show` nothing is run, with `only_tables` nothing but the tables and figures of what is kept, which are made
-    anew after runs where no budget presses. Raises UserError for an unknown item, a list or a tier that does not fit,
-    and data that are not there.
+    anew after runs where no budget presses. What fails is told, and does not keep the rest from being done.
+
+    Raises UserError for an unknown item, a list or a tier that does not fit, data that are not there, and, at the end,
+    for the first that failed.
     """
     clock = Clock(budget)
     work = _Work(context, items or LIST, device, clock)
     if item is not None and item not in work.items:
         raise unknown("item", item, work.items)
-    if not show:
-        place.settle(context, work.path)
+    place.check(context)
     if not show and not only_tables:
         for name in [item] if item else work.items:
             work.do(name)
     if not show and (only_tables or budget is None):
         made(work.reference)
     _tell(work)
+    if work.failed:
+        name, error = next(iter(work.failed.items()))
+        raise UserError(f"{len(work.failed)} failed, the first {name}: {error}")
     return 0
 
 
 def made(reference: Context) -> None:
     """Tables and figures of a tier's reference results, as far as they go."""
-    from spectral_ssl.stages import (
-        figures,
-        tables,
-    )  # a machine that only trains need not have what they import
+    # Only now: a machine that only trains need not have what they import.
+    from spectral_ssl.stages import figures, tables
 
     for paper in PAPERS:
         tables.run(reference, paper)
@@ -83,6 +87,7 @@ class _Work:
         self.items = items.read_items(path)
         self.device = prepare_device(context, World(), device)
         self.skipped: dict[str, str] = {}
+        self.failed: dict[str, str] = {}
 
     def states(self) -> list[State]:
         return items.states(self.items, self.reference)
@@ -98,15 +103,21 @@ class _Work:
             self.table(state)
         for asked in state.runs:
             if not items.kept(self.reference, asked.run) and self.clock.left:
-                self.train(asked, embeddings=state.item.embeddings)
+                if (data_folder := self.data(asked.run.dataset)) is None:
+                    return
+                try:
+                    self.train(asked, data_folder, embeddings=state.item.embeddings)
+                except (Interrupted, OutOfTime):
+                    raise
+                except UserError as error:  # too little memory for this one, for example
+                    self.failed[asked.run.id] = str(error)
 
-    def train(self, asked: Asked, *, embeddings: bool) -> None:
+    def train(self, asked: Asked, data_folder: Path, *, embeddings: bool) -> None:
         """Train and probe a run, from its last checkpoint if it has one, and keep it."""
         run = asked.run
         folder = self.context.layout.runs / run.id
         if not (folder / "status.json").is_file():
             with self.clock.ending():
-                data_folder = self.data(run.dataset)
                 batch = Batch(run.id, (run,))
                 where = Place(
                     self.context.layout.runs,
@@ -124,21 +135,25 @@ class _Work:
                     progress=progress,
                 )
         if (folder / "status.json").is_file():
-            place.describe_data(self.context, run.dataset)
+            place.describe(self.context, self.path, run.dataset)
             place.keep(self.context, run, asked.item, embeddings=embeddings)
 
-    def data(self, dataset: str) -> Path:
-        """The folder of an ingested data set, made if it is not there."""
+    def data(self, dataset: str) -> Path | None:
+        """The folder of an ingested data set, made if it is not there; None if the time ends before."""
         layout, jobs = self.context.layout, Jobs(self.context.tier, self.context.layout)
         if not (layout.data(dataset) / "meta.json").is_file():
-            with receipts.writing(layout, jobs.of_command("data", {"dataset": dataset})):
+            asked = jobs.of_command("data", {"dataset": dataset})
+            with self.clock.ending(), receipts.writing(layout, asked):
                 data.run(self.context, dataset)
+        if not self.clock.left:
+            return None
         receipts.check(layout, [f"data/{dataset}"])
+        place.check_data(self.context, dataset)
         return layout.data(dataset)
 
     def benchmark(self, state: State) -> None:
         """Run a script of benchmarks/ by itself, if its packages are there and time is left for it."""
-        asked, folder = state.item.benchmark, items.benchmarks(self.reference)
+        asked = state.item.benchmark
         assert asked is not None
         if missing := [name for name in asked.needs if importlib.util.find_spec(name) is None]:
             self.skipped[state.name] = f"{missing[0]} is not installed"
@@ -146,40 +161,46 @@ class _Work:
         if self.clock.left < asked.seconds:
             self.skipped[state.name] = f"takes up to {asked.seconds:g} s, {self.clock.left:.0f} s were left"
             return
-        folder.mkdir(parents=True, exist_ok=True)
         words = [*asked.arguments, *(asked.on_cpu if self.device.type == "cpu" else [])]
-        words = [
-            word.replace("{folder}", str(folder)).replace("{device}", self.device.type) for word in words
-        ]
         wait = None if self.clock.left == float("inf") else self.clock.left
-        try:
-            subprocess.run(
-                [sys.executable, str(SCRIPTS / asked.script), *words], check=True, timeout=wait,
-                stdout=2,  # standard output is this command's own
-            )  # fmt: skip
-        except subprocess.TimeoutExpired:
-            self.skipped[state.name] = f"did not end within {wait:.0f} s"
-        except subprocess.CalledProcessError as error:
-            raise UserError(
-                f"{SCRIPTS / asked.script} ended with status {error.returncode}; its own message says why"
-            ) from None
+        with tempfile.TemporaryDirectory() as folder:  # what does not end leaves nothing
+            words = [word.replace("{folder}", folder).replace("{device}", self.device.type) for word in words]
+            script = [sys.executable, str(SCRIPTS / asked.script), *words]
+            try:
+                # Standard output is this command's own.
+                subprocess.run(script, check=True, timeout=wait, stdout=2)
+            except subprocess.TimeoutExpired:
+                self.skipped[state.name] = f"did not end within {wait:.0f} s"
+            except subprocess.CalledProcessError as error:
+                self.failed[state.name] = (
+                    f"{script[1]} ended with status {error.returncode}; its own message says why"
+                )
+            else:
+                place.describe(self.context, self.path)
+                for path in sorted(Path(folder).iterdir()):
+                    with replacing(items.benchmarks(self.reference) / path.name) as file:
+                        shutil.copyfile(path, file.name)
 
     def table(self, state: State) -> None:
         """A table that needs the tier's own data set alone, made among the reference results."""
-        from spectral_ssl.papers.inputs import Inputs
-        from spectral_ssl.stages.tables import write
-
+        try:
+            from spectral_ssl.papers.inputs import Inputs
+            from spectral_ssl.stages.tables import write
+        except ModuleNotFoundError as error:
+            self.skipped[state.name] = f"{error.name} is not installed"
+            return
         tier = self.context.tier.model_copy(update={"companions": {}})
         here = replace(self.context, tier=tier)
         assert state.item.table is not None
         paper, _, name = state.item.table.partition("/")
         if name not in products(paper, "tables"):
             raise unknown(f"table of {paper}", name, products(paper, "tables"))
+        if self.data(tier.data.slug) is None:
+            return
         with self.clock.ending():
-            self.data(tier.data.slug)
             table = getattr(import_module(f"spectral_ssl.papers.{paper}.tables"), name)(Inputs(here, paper))
+            place.describe(self.context, self.path, tier.data.slug)
             write(self.reference, paper, name, table)
-            place.describe_data(self.context, tier.data.slug)
 
 
 def _tell(work: _Work) -> None:
