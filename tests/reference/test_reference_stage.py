@@ -9,15 +9,18 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from spectral_ssl import provenance
 from spectral_ssl.data.arrays import read_arrays
 from spectral_ssl.provenance import read_json, sha256_file
-from spectral_ssl.reference import clock
+from spectral_ssl.reference import clock, place
 from spectral_ssl.reference.items import asked, read_items
 from spectral_ssl.stages import report
 
@@ -123,6 +126,29 @@ def test_a_budget_stops_a_run_and_the_next_call_goes_on_from_there(
     columns = ["epoch", "loss", "online_accuracy"]
     first, second = (pd.read_csv(place / "history.csv")[columns] for place in (whole, interrupted))
     pd.testing.assert_frame_equal(first, second)
+
+
+@pytest.mark.parametrize("at", ["history.csv", "features.npz", "provenance.json", "status.json"])
+def test_what_stopped_while_it_was_kept_is_kept_by_the_next_call(
+    bench: Made, monkeypatch: pytest.MonkeyPatch, at: str
+) -> None:
+    here = bench(one(1))
+    whole = place.replacing
+
+    def stopping(path: Path) -> AbstractContextManager[BinaryIO]:
+        if path.name == at and "reference" in path.parts:
+            raise KeyboardInterrupt
+        return whole(path)
+
+    monkeypatch.setattr(place, "replacing", stopping)
+    monkeypatch.setattr(provenance, "replacing", stopping)
+    assert here.run() == 130
+    assert not here.runs
+    monkeypatch.undo()
+    trained = {path: path.stat().st_mtime_ns for path in here.context.layout.runs.rglob("*")}
+    assert here.run() == 0
+    assert len(here.runs) == 1
+    assert trained == {path: path.stat().st_mtime_ns for path in here.context.layout.runs.rglob("*")}
 
 
 def test_someone_elses_sigterm_is_no_end_of_the_budget(bench: Made, monkeypatch: pytest.MonkeyPatch) -> None:
