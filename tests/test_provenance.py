@@ -209,6 +209,25 @@ def test_the_environment_is_plain_json_with_versions_and_machine() -> None:
     assert found["written"].endswith("Z")
 
 
+@pytest.mark.parametrize(
+    ("told", "expected"),
+    [
+        (
+            b"NVRM version: NVIDIA UNIX Open Kernel Module for x86_64  580.159.04  Release\nGCC version: 12.2.0",
+            "580.159.04",
+        ),
+        (b"NVRM version: NVIDIA UNIX x86_64 Kernel Module  535.54\n", "535.54"),
+        (b"\xff", "unknown"),
+        (b"", "unknown"),
+    ],
+)
+def test_the_driver_is_read_from_what_the_kernel_tells(tmp_path: Path, told: bytes, expected: str) -> None:
+    path = tmp_path / "version"
+    assert provenance.nvidia_driver(path) == "unknown"
+    path.write_bytes(told)
+    assert provenance.nvidia_driver(path) == expected
+
+
 def test_outside_a_checkout_the_commit_is_unknown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(provenance, "PACKAGE", tmp_path)
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))

@@ -17,6 +17,7 @@ MODES = {
     "byol": InterpolationMode.BICUBIC,
     "byol_cifar": InterpolationMode.BICUBIC,
     "haochen": InterpolationMode.BILINEAR,
+    "haochen_bicubic": InterpolationMode.BICUBIC,
     "crop_flip": InterpolationMode.BILINEAR,
 }
 STEPS = (

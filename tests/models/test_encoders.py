@@ -24,6 +24,7 @@ WIDTHS = {
     "conv32": 128,
     "mlp": 256,
     "resnet18_cifar": 512,
+    "resnet18_cifar_pad2": 512,
     "resnet50_cifar": 2048,
     "resnet18": 512,
     "resnet50": 2048,
@@ -38,7 +39,13 @@ def test_every_encoder_is_tested() -> None:
     assert set(encoder_names()) == set(WIDTHS)
 
 
-SIZES = {"conv32": (16, 32), "resnet50_cifar": (8,), "resnet18": (64,), "resnet50": (64,)}
+SIZES = {
+    "conv32": (16, 32),
+    "resnet18_cifar_pad2": (32,),
+    "resnet50_cifar": (8,),
+    "resnet18": (64,),
+    "resnet50": (64,),
+}
 CASES = [(name, size, 1 if size == 8 else 3) for name in WIDTHS for size in SIZES.get(name, (8, 32))]
 
 
@@ -78,15 +85,16 @@ def test_weights_follow_the_stated_distributions() -> None:
             assert layer.num_batches_tracked == 0
 
 
-def test_resnet_is_the_cifar_variant() -> None:
-    encoder = get_encoder("resnet18_cifar", 32, 3, generator=generator())
+@pytest.mark.parametrize(("name", "maps"), [("resnet18_cifar", [32, 4]), ("resnet18_cifar_pad2", [34, 5])])
+def test_resnet_is_the_cifar_variant(name: str, maps: list[int]) -> None:
+    encoder = get_encoder(name, 32, 3, generator=generator())
     # ResNet-18 has 11,689,512 parameters; less its last layer (513,000), and a 3x3 stem for the 7x7 one.
     assert parameter_count(encoder) == 11_689_512 - 513_000 - 64 * 3 * (49 - 9)
     sizes = []
     encoder.trunk.layer1.register_forward_hook(lambda module, args, out: sizes.append(out.shape[-1]))
     encoder.trunk.layer4.register_forward_hook(lambda module, args, out: sizes.append(out.shape[-1]))
     encoder.eval()(torch.rand(1, 3, 32, 32))
-    assert sizes == [32, 4]
+    assert sizes == maps
 
 
 @pytest.mark.parametrize(

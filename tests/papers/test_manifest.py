@@ -202,6 +202,22 @@ def test_unknown_methods_settings_batches_and_papers_are_refused() -> None:
         check_papers("haochen")
 
 
+def test_a_papers_own_length_holds_where_its_experiments_vary_none_on_the_tiers_own_data() -> None:
+    plain, changed = (build(tier(*more)) for more in ((), ("papers={garrido2023: {epochs: 7}}",)))
+    epochs = {
+        (cell.paper, cell.experiment): changed.runs[cell.run].epochs
+        for cell in changed.cells
+        if "epochs" not in cell.factors
+    }
+    before = {(cell.paper, cell.experiment): plain.runs[cell.run].epochs for cell in plain.cells}
+    for key, found in epochs.items():
+        assert found == (7 if key[0] == "garrido2023" else before[key]), key
+    assert 7 not in before.values()
+    assert len(changed.cells) == len(plain.cells)
+    with pytest.raises(UserError, match="unknown paper 'garrido'"):
+        build(tier("papers={garrido: {epochs: 7}}"))
+
+
 @pytest.mark.parametrize("method", read("methods.yaml"))
 def test_every_methods_hyperparameters_are_its_losss(method: str) -> None:
     from spectral_ssl.losses import get_loss
