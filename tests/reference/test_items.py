@@ -88,7 +88,12 @@ def test_the_chain_is_tuned_over_as_many_candidates_for_every_method() -> None:
         ("a: {title: t, runs: [{method: vicreg, seed: 1}]}", "'a.runs.0.seed'"),
         ("a: {title: t, benchmark: {script: x.py, makes: y}}", "'a.benchmark.seconds'"),
         ("a: {title: t, table: x}\na: {title: t, table: x}", "twice"),
-        ('a: {title: "t\\u2028", table: x}', "'a.title'"),
+        ('a: {title: "t\\u2028", table: haochen2021/table1}', "'a.title'"),
+        ("a: {title: t, table: os/table1}", "'a.table'"),
+        ("a: {title: t, benchmark: {script: ../x.py, makes: y, seconds: 1}}", "'a.benchmark.script'"),
+        ("a: {title: t, benchmark: {script: x.py, makes: ../y, seconds: 1}}", "'a.benchmark.makes'"),
+        ("../a: {title: t, table: haochen2021/table1}", r"item '\.\./a'"),
+        ('"<b>": {title: t, table: haochen2021/table1}', "item '<b>'"),
     ],
 )
 def test_a_list_that_says_something_else_is_refused(tmp_path: Path, text: str, told: str) -> None:

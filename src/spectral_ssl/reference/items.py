@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -9,12 +10,14 @@ from typing import Any, Self
 from pydantic import Field, ValidationError, model_validator
 
 from spectral_ssl import strict_yaml
-from spectral_ssl.bounds import LEVELS, Line, Place, Slug, Strict, Word
+from spectral_ssl.bounds import LEVELS, SLUG, Line, Slug, Strict, Word
 from spectral_ssl.errors import UserError, short
+from spectral_ssl.papers import PAPERS
 from spectral_ssl.papers.manifest import Manifest, RunSettings, resolve
 from spectral_ssl.stages import Context
 
 LIST = Path("reference/list.yaml")
+TABLE = rf"^({'|'.join(PAPERS)})/[a-z0-9_]+$"
 
 
 class Selection(Strict):
@@ -40,10 +43,12 @@ class Selection(Strict):
 class Benchmark(Strict):
     """A script of benchmarks/. `{folder}` in an argument is where to write, `{device}` is cpu or cuda."""
 
-    script: Word
+    script: str = Field(pattern=r"^[a-z0-9_]{1,64}\.py$")
     arguments: list[Word] = Field(default=[], description="Words of its command line.")
     on_cpu: list[Word] = Field(default=[], description="Further arguments on a CPU.")
-    makes: Word = Field(description="The file whose presence says that it is done.")
+    makes: str = Field(
+        pattern=r"^[a-z0-9_{}.]{1,64}$", description="The file whose presence says that it is done."
+    )
     needs: list[Word] = Field(default=[], description="Packages besides the project's own.")
     seconds: float = Field(gt=0, description="How long it may take; it is not begun with less time left.")
 
@@ -54,7 +59,7 @@ class Item(Strict):
     title: Line
     runs: list[Selection] = Field(default=[], description="Trained one after another, in this order.")
     benchmark: Benchmark | None = None
-    table: Place | None = Field(default=None, description="paper/table.")
+    table: str | None = Field(default=None, pattern=TABLE, description="paper/table.")
     embeddings: bool = Field(default=False, description="Keep test images' embeddings, which figures show.")
 
     @model_validator(mode="after")
@@ -80,6 +85,10 @@ def read_items(path: Path) -> dict[str, Item]:
         raise UserError(f"{path}: found no items, expected a name and a title, and what to run, of each")
     found = {}
     for name, value in values.items():
+        if not re.fullmatch(SLUG, name):
+            raise UserError(
+                f"{path}: item '{short(name)}': expected a name of small letters, digits, - and _"
+            )
         try:
             found[name] = Item.model_validate(value)
         except ValidationError as error:
