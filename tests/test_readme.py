@@ -132,7 +132,8 @@ def test_stage_commands_are_understood(name: Path) -> None:
     for words in stage_commands(TEXTS[name]):
         args = parser().parse_args(words)
         assert args.stage in STAGES
-        assert args.tier is None or args.tier in TIERS or f"config/{args.tier}.yaml" in MADE_UP
+        known = args.tier is None or args.tier in TIERS or (ROOT / args.tier).is_file()
+        assert known or f"config/{args.tier}.yaml" in MADE_UP
 
 
 def test_a_stage_command_with_a_flag_that_is_not_there_is_noticed(capsys: pytest.CaptureFixture[str]) -> None:
