@@ -145,7 +145,7 @@ def _words(chosen: Selection) -> str:
 
 @dataclass(frozen=True)
 class State:
-    """How much of an item is kept: `done` of `asked` runs, benchmarks or tables, and the time that they took."""
+    """How much of an item is kept: `done` of `asked` runs, or of one benchmark or table."""
 
     name: str
     item: Item
