@@ -123,3 +123,14 @@ class Bench:
     def runs(self) -> set[str]:
         """The runs that are kept."""
         return {path.parent.name for path in self.reference.layout.runs.glob("*/status.json")}
+
+
+ONE = """
+one:
+  title: one run
+  runs: [{method: spectral, settings: {epochs: EPOCHS}}]
+"""
+
+
+def one(epochs: int) -> str:
+    return ONE.replace("EPOCHS", str(epochs))
