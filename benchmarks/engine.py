@@ -4,7 +4,8 @@ Run from a checkout: `PYTHONPATH=src python benchmarks/engine.py` on a CUDA devi
 stem, 512 pairs a batch in bfloat16, from 50,000 synthetic images of 32 px that lie on the device as uint8. Variants are
 ways to apply the networks: eager in either memory layout, and torch.compile's modes (`reduce-overhead` records CUDA
 graphs). The steps are training's own (`train.group.Group`), with augmentation, optimiser and online probe.
-`--small` does the same on one core of a CPU in under a minute, with 64 images, in float32 and bfloat16.
+`--small` does the same on one core of a CPU in under a minute, with 64 images, in float32 and bfloat16. `--skip TEXT`
+leaves out the variants with that in their names: max-autotune compiles for minutes.
 
 Writes results/engine_<device>.csv, .png (pdf, svg) and _operations.txt, torch.profiler's table. Shares are of the first
 variant's step: each part alone, timed by the device's clock. The floor is the networks' multiplications and additions
@@ -159,7 +160,7 @@ def table(group: Group, device: torch.device, path: Path) -> None:
     path.write_text("\n".join(line.rstrip() for line in text.splitlines()) + "\n")
 
 
-def measure(device: torch.device, small: bool, stem: Path) -> pd.DataFrame:
+def measure(device: torch.device, small: bool, stem: Path, skip: str | None = None) -> pd.DataFrame:
     batch, n, warm, count = (8, 64, 1, 3) if small else (512, IMAGES, 15, 60)
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
     data = images(n, device)
@@ -167,6 +168,8 @@ def measure(device: torch.device, small: bool, stem: Path) -> pd.DataFrame:
     for precision in ("float32", "bfloat16") if small else ("bfloat16",):
         run = settings(precision, batch)
         for variant in SMALL if small else VARIANTS:
+            if skip and skip in variant:
+                continue
             group = training(run, data, *VARIANTS[variant])
             taken = step_seconds(group, warm, count)
             flops = step_flops(group.members[0].method, batch, (3, SIZE, SIZE))
@@ -220,6 +223,7 @@ def draw(frame: pd.DataFrame, stem: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--small", action="store_true", help="on a CPU, with few images")
+    parser.add_argument("--skip", metavar="TEXT", help="leave out variants with this in their names")
     parser.add_argument("--folder", type=Path, default=Path(__file__).parent / "results")
     arguments = parser.parse_args()
     if not arguments.small and not torch.cuda.is_available():
@@ -229,7 +233,7 @@ def main() -> None:
         torch.set_num_threads(1)
     arguments.folder.mkdir(parents=True, exist_ok=True)
     stem = arguments.folder / ("engine_cpu" if arguments.small else "engine_cuda")
-    frame = measure(device, arguments.small, stem)
+    frame = measure(device, arguments.small, stem, arguments.skip)
     frame.to_csv(stem.with_suffix(".csv"), index=False, lineterminator="\n")
     draw(frame, stem)
 
