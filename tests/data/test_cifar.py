@@ -14,6 +14,7 @@ from spectral_ssl.data.pickled import load_dictionary
 from spectral_ssl.data.sources import ingest, load, sha256_of
 from spectral_ssl.errors import UserError
 
+SAFELY = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}  # Python 3.11.4 has it
 NAMES = {"cifar10": [f"kind {i}" for i in range(10)], "cifar100": [f"fine {i}" for i in range(100)]}
 ARRAY = (
     b"cnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\n(K\x00tU\x01btR(K\x01(J%sJ%st"
@@ -129,7 +130,7 @@ def test_torchvision_reads_the_same(tmp_path, write, monkeypatch, dataset, name,
     ingest(dataset, tmp_path / "out", path=path)
     data = load(tmp_path / "out")
     with tarfile.open(path) as tar:
-        tar.extractall(tmp_path, filter="data")
+        tar.extractall(tmp_path, **SAFELY)
     monkeypatch.setattr("torchvision.datasets.cifar.check_integrity", lambda *arguments: True)
     for split in ("train", "test"):
         theirs = getattr(datasets, dataset.upper())(tmp_path, train=split == "train")

@@ -168,7 +168,8 @@ def test_every_experiment_table_and_figure_is_defined(paper: str) -> None:
         module = import_module(f"spectral_ssl.papers.{paper}.{kind}")
         for name, words in spec[kind].items():
             assert callable(getattr(module, name))
-            assert set(words) - {"data"} == {"title", "caption"}  # YAML takes some words for booleans
+            assert set(words) - {"data", "of"} == {"title", "caption"}  # YAML takes some words for booleans
+            assert set(words.get("of", [])) <= set(spec["experiments"])
 
 
 @pytest.mark.parametrize("tier", ["smoke", "laptop", "gpu", "cluster"])

@@ -85,6 +85,8 @@ def _judge(evidence: Evidence, claim: Mapping[str, Any]) -> Judged:
 
 def _whole_seeds(rows: pd.DataFrame) -> pd.DataFrame:
     """The rows of seeds of which every cell was run; reference results may lack some."""
+    if rows.empty:
+        return rows
     lacking = rows.loc[rows["status"] == NOT_THERE, "seed"]
     return rows[~rows["seed"].isin(lacking)]
 

@@ -7,6 +7,7 @@ show. Weights and unfinished runs stay in results/.
 from __future__ import annotations
 
 import importlib.util
+import os
 import shutil
 import subprocess
 import sys
@@ -22,7 +23,7 @@ from spectral_ssl.errors import Interrupted, UserError, unknown
 from spectral_ssl.jobs import Jobs, products
 from spectral_ssl.papers import PAPERS
 from spectral_ssl.papers.manifest import Batch
-from spectral_ssl.provenance import replacing, sha256_file
+from spectral_ssl.provenance import PACKAGE, replacing, sha256_file
 from spectral_ssl.reference import items, place
 from spectral_ssl.reference.clock import Clock, OutOfTime
 from spectral_ssl.reference.items import LIST, Asked, State
@@ -167,8 +168,10 @@ class _Work:
             words = [word.replace("{folder}", folder).replace("{device}", self.device.type) for word in words]
             script = [sys.executable, str(SCRIPTS / asked.script), *words]
             try:
-                # Standard output is this command's own.
-                subprocess.run(script, check=True, timeout=wait, stdout=2)
+                # Standard output is this command's own; the package need not be installed.
+                source = os.pathsep.join(filter(None, (str(PACKAGE.parent), os.environ.get("PYTHONPATH"))))
+                environment = {**os.environ, "PYTHONPATH": source}
+                subprocess.run(script, check=True, timeout=wait, stdout=2, env=environment)
             except subprocess.TimeoutExpired:
                 self.skipped[state.name] = f"did not end within {wait:.0f} s"
             except subprocess.CalledProcessError as error:

@@ -26,6 +26,7 @@ WORDS = {
         "conv_small": "convolutional, wider",
         "conv32": "convolutional, four layers",
         "resnet18_cifar": "ResNet-18, first layer for small images",
+        "resnet18_cifar_pad2": "ResNet-18, first layer for small images, padded by 2",
         "resnet50_cifar": "ResNet-50, first layer for small images",
         "resnet18": "ResNet-18",
         "resnet50": "ResNet-50",
