@@ -9,7 +9,8 @@ import pytest
 from spectral_ssl.config import load_tier
 from spectral_ssl.errors import UserError
 from spectral_ssl.papers.manifest import Manifest, build
-from spectral_ssl.reference.items import LIST, Asked, asked, read_items
+from spectral_ssl.reference.items import LIST, Asked, asked, read_items, states
+from spectral_ssl.reference.place import list_of, tiers
 
 CHECKOUT = Path(__file__).parents[2]
 JPEG = ("data.name=folder", "data.label=cifar10-jpeg75", "companions={}")
@@ -24,6 +25,19 @@ def test_the_committed_tier_is_the_gpu_tier_on_another_encoding_of_its_images() 
     )
     assert "JPEG 75" in committed.description
     assert committed == load_tier("gpu", (*JPEG, *words), CHECKOUT / "config")
+
+
+def test_every_committed_run_is_one_that_its_list_names_and_has_all_its_files() -> None:
+    """Else the report, which shows them, would stop or leave them out."""
+    found = tiers(CHECKOUT)
+    assert "cpu-jpeg75" in [context.tier.name for context in found]
+    for context in found:
+        named = {one.run.id for state in states(list_of(context), context) for one in state.runs}
+        there = {path.name for path in context.layout.runs.iterdir()}
+        assert there <= named, context.tier.name
+        for run in there:
+            files = {path.name for path in (context.layout.runs / run).iterdir()}
+            assert files == {"history.csv", "probe.json", "features.npz", "provenance.json", "status.json"}
 
 
 def manifest(*overrides: str) -> Manifest:
