@@ -41,7 +41,7 @@ def shown_in(
     return table, figure
 
 
-def experiments_of(paper: str, table: str) -> list[str]:
+def experiments_behind(paper: str, table: str) -> list[str]:
     """The experiments whose runs a table is about: those that name it, and those that it names itself."""
     spec = read(f"{paper}/experiments.yaml")
     naming = [name for name, one in spec["experiments"].items() if one.get("table") == table]

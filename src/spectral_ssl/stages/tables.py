@@ -15,7 +15,7 @@ from spectral_ssl.papers.latex import latex
 from spectral_ssl.papers.ledger import as_frame, entries
 from spectral_ssl.papers.manifest import check_papers
 from spectral_ssl.papers.measure import NOT_THERE
-from spectral_ssl.papers.sources import experiments_of
+from spectral_ssl.papers.sources import experiments_behind
 from spectral_ssl.provenance import write_json, write_text
 from spectral_ssl.stages import Context
 
@@ -50,7 +50,7 @@ def _measured(inputs: Inputs, table: str) -> bool:
     """Whether a run that the table is about is there."""
     frame = inputs.frame
     run = frame.loc[frame["status"] != NOT_THERE, "experiment"]
-    return bool(set(run) & set(experiments_of(inputs.paper, table)))
+    return bool(set(run) & set(experiments_behind(inputs.paper, table)))
 
 
 def _evidence(frame: pd.DataFrame, tables: Iterable[Table]) -> pd.DataFrame:

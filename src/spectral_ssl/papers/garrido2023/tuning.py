@@ -70,14 +70,11 @@ def _shown(group: pd.DataFrame, recipe: dict[Hashable, Any]) -> dict[str, str]:
     """A method's line: its budget and its chosen candidate, or why there is none, beside the tier's recipe."""
     first = group.iloc[0]
     tuned, chosen = first["candidate"] >= 0, group[group["chosen"]].to_dict("records")
-    none = (
-        ""
-        if not tuned
-        else "no validation images"
-        if "validation_accuracy_mean" not in group
-        else "not chosen"
-    )
-    none = none if group["n"].any() else without(group["diverged"].sum())
+    none = "not chosen" if "validation_accuracy_mean" in group else "no validation images"
+    if not group["n"].any():
+        none = without(group["diverged"].sum())
+    elif not tuned:
+        none = ""
     found = {"chosen": none, "validation": "", "test": "", "recipe is chosen": ""}
     for row in chosen:
         found = {
