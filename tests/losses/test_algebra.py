@@ -131,14 +131,28 @@ def test_what_the_difference_costs_where_all_is_on_the_diagonal():
 def test_standardised_columns_are_centred_and_normalised_ones(shape):
     z, g = matrices(shape)
     with torch.no_grad():
-        z[:, 1] = 5.0  # collapsed: below the floor of norms
-        z[:, 2] *= 1e-7
-    found, expected = standardise_columns(z), normalise_columns(center_dimensions(z))
+        z[:, 2] *= 1e-4
+    found = standardise_columns(z)
+    expected = len(z) ** 0.5 * normalise_columns(center_dimensions(z))
     torch.testing.assert_close(found, expected, rtol=1e-13, atol=1e-15)
     for one, other in zip(torch.autograd.grad(found, z, g), torch.autograd.grad(expected, z, g), strict=True):
         torch.testing.assert_close(one, other, rtol=1e-10, atol=1e-10)
-    assert found[:, 0].square().sum().item() == pytest.approx(1, rel=1e-14)
+    assert found.square().sum(dim=0).tolist() == pytest.approx([len(z)] * shape[1], rel=1e-14)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_standardised_columns_that_collapsed(dtype):
+    (z, g) = matrices((6, 4), dtype)
+    eps = torch.finfo(dtype).eps
+    with torch.no_grad():
+        z[:, 1] = 5.0
+        z[:, 2] *= eps / z[:, 2].sub(z[:, 2].mean()).norm()  # half-way: its norm is the floor
+    found = standardise_columns(z)
     assert found[:, 1].abs().max() == 0
+    assert found[:, 2].norm().item() == pytest.approx(3**0.5, rel=1e-4)
+    (gradient,) = torch.autograd.grad(found, z, g)
+    expected = (g[:, 1] - g[:, 1].mean()) * 6**0.5 / eps
+    torch.testing.assert_close(gradient[:, 1], expected.detach(), rtol=1e-4, atol=0)
 
 
 def test_derivatives_of_standardised_columns():

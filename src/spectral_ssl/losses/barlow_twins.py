@@ -16,7 +16,7 @@ def barlow_twins(
 
     C_kl is the cosine of column k of z1 and column l of z2, after centring both over the batch: the same as
     standardising each dimension with the BIASED deviation and dividing the product by N. The authors' batch
-    normalisation adds 1e-5 to the variance; here a column's norm is only kept from falling below 1e-6.
+    normalisation adds 1e-5 to the variance; here a column's norm is only kept from 0 (`algebra.standardise_columns`).
     `center=False` gives Balestriero & LeCun's (2022) uncentred cosine. The off-diagonal sum runs over both
     indices, C_kl and not the printed C_kk. `lambda_` defaults to the authors' code; the paper rounds it to
     0.005.
@@ -25,6 +25,9 @@ def barlow_twins(
     columns, O(N^2 K) (`algebra.squared_products` says what that difference costs).
     Terms: `invariance`, the diagonal; `redundancy`, the weighted off-diagonal.
     """
-    normalise = standardise_columns if center else normalise_columns
+    normalise, scale = (standardise_columns, len(z1)) if center else (normalise_columns, 1)
     diagonal, redundancy = squared_products(normalise(z1).T, normalise(z2).T)
-    return {"invariance": (1 - diagonal).square().sum(), "redundancy": lambda_ * redundancy}
+    return {
+        "invariance": (1 - diagonal / scale).square().sum(),
+        "redundancy": lambda_ / scale**2 * redundancy,
+    }

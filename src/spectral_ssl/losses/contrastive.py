@@ -17,8 +17,7 @@ def normalise_embeddings(z: Tensor, center: bool = False, standardise: bool = Fa
     sqrt(N/K), and rows as they come, with `standardise`.
     """
     if standardise:
-        samples, dimensions = z.shape
-        return (samples / dimensions) ** 0.5 * standardise_columns(z)
+        return z.shape[1] ** -0.5 * standardise_columns(z)
     return normalise_rows(center_dimensions(z) if center else z)
 
 

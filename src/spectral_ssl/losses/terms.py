@@ -6,7 +6,7 @@ import math
 import operator
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from functools import reduce, wraps
+from functools import cached_property, reduce, wraps
 from typing import Concatenate, ParamSpec
 
 import torch
@@ -35,7 +35,7 @@ class Terms(Mapping[str, Tensor]):
     def __repr__(self) -> str:
         return f"Terms({', '.join(f'{name}={value.item():.6g}' for name, value in self.items())})"
 
-    @property
+    @cached_property
     def total(self) -> Tensor:
         """The loss: the sum of the weighted terms, a scalar."""
         return reduce(operator.add, self.values())

@@ -83,7 +83,10 @@ def gradient_norm(parameters: Iterable[Tensor]) -> Tensor:
     Waits for nothing. 0 if there is no gradient at all.
     """
     gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
-    return torch.nn.utils.get_total_norm(gradients)
+    if not gradients:
+        return torch.tensor(0.0)
+    # torch.nn.utils.get_total_norm, which also takes gradients on several devices, for twice the time.
+    return torch.stack(torch._foreach_norm(gradients)).norm()
 
 
 def look(embeddings: Tensor, representations: Tensor) -> dict[str, float]:

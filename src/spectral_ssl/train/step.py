@@ -42,22 +42,23 @@ def descend_together(
 ) -> list[Moved]:
     """Move every optimiser's weights one step at its rate down its own terms, by one backward pass for all.
 
+    Expects no gradients and leaves none: the next forward pass has their memory for itself.
+
     On a CPU, where a look at a number costs nothing, terms that are not finite move nothing and are named. On other
     devices that look would stop the queue of work: there the step is made, and who records the terms finds the
     divergence when he reads them.
     """
     bad = [not_finite(terms) if terms.total.device.type == "cpu" else None for _, terms, _ in members]
     sound = [member for member, name in zip(members, bad, strict=True) if name is None]
-    for optimiser, _, rate in sound:
-        set_learning_rate(optimiser, rate)
-        optimiser.zero_grad(set_to_none=True)
     if sound:
         torch.autograd.backward([terms.total for _, terms, _ in sound])
     norms = []
-    for (optimiser, terms, _), name in zip(members, bad, strict=True):
+    for (optimiser, terms, rate), name in zip(members, bad, strict=True):
         if name is None:
             norms.append(gradient_norm(p for group in optimiser.param_groups for p in group["params"]))
+            set_learning_rate(optimiser, rate)
             optimiser.step()
+            optimiser.zero_grad()
         else:
             norms.append(torch.full_like(terms.total.detach(), math.nan))
     return [Moved(name, norm) for name, norm in zip(bad, norms, strict=True)]
