@@ -27,7 +27,7 @@ class ConvolutionalEncoder(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """Representations (N, output_dim) of images (N, C, H, W)."""
         maps: Tensor = self.layers(channels_last(images))
-        return maps.mean(dim=(2, 3))
+        return spatial_mean(maps)
 
 
 class PerceptronEncoder(nn.Module):
@@ -58,6 +58,15 @@ def channels_last(images: Tensor) -> Tensor:
     if channels > 1:
         return images
     return images.as_strided(images.shape, (height * width, 1, width, 1), images.storage_offset())
+
+
+def spatial_mean(maps: Tensor) -> Tensor:
+    """The mean (N, C) over maps (N, C, H, W).
+
+    The same bits as `maps.mean`, whose gradient is laid out so that the ReLU before it takes ten times as long on a
+    CPU with maps that are channels last.
+    """
+    return maps.sum(dim=(2, 3)) / (maps.shape[2] * maps.shape[3])
 
 
 def conv_narrow(image_size: int, channels: int) -> ConvolutionalEncoder:

@@ -12,7 +12,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from spectral_ssl.errors import UserError
-from spectral_ssl.models.convolutional import ConvolutionalEncoder, PerceptronEncoder, channels_last
+from spectral_ssl.models.convolutional import (
+    ConvolutionalEncoder,
+    PerceptronEncoder,
+    channels_last,
+    spatial_mean,
+)
 from spectral_ssl.models.heads import Head
 
 if TYPE_CHECKING:
@@ -110,7 +115,7 @@ class Stack:
         for layers in zip(*networks, strict=True):
             x = self._layer(layers, x)
         if x.ndim == 4:  # the mean over the last map, the end of a convolutional encoder
-            x = _features(x.mean(dim=(2, 3)), members)
+            x = _features(spatial_mean(x), members)
         return [*x.mT.contiguous().unbind()]
 
     def _layer(self, layers: Sequence[nn.Module], x: Tensor) -> Tensor:
