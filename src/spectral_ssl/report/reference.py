@@ -13,6 +13,7 @@ from spectral_ssl.report import products
 from spectral_ssl.report.words import anchor, beside
 from spectral_ssl.shapes import MEASURED, META, PROVENANCE, STATUS, read_as
 from spectral_ssl.stages import Context
+from spectral_ssl.stats import paired_difference
 
 MADE_BY = ("device", "driver", "cuda", "commit")
 MEASURES = {
@@ -101,25 +102,48 @@ def _hours(seconds: float) -> str:
 
 def _changed(context: Context, state: State) -> list[dict[str, str]]:
     """What was tried to explain a number: each changed run's accuracy beside that of the item's first run."""
-    metric = context.tier.probes.metric
     first = next((asked for asked in state.runs if asked.changed is None), None)
-    tried = [asked for asked in state.runs if asked.changed]
-    if first is None or not tried or (base := _accuracies(context, first)).get(metric) is None:
+    if first is None or all(asked.changed is None for asked in state.runs):
         return []
-    found = [_line(f"{method_label(first.run.name)}, as in the list's first item", base[metric], None)]
-    if metric == "linear_last" and base.get("linear_best") is not None:
-        found.append(
-            _line("the best test epoch of the probe instead of its last", base["linear_best"], base[metric])
-        )
-    for asked in tried:
-        if (value := _accuracies(context, asked).get(metric)) is not None:
-            found.append(_line(str(asked.changed), value, base[metric]))
+    metric, what = context.tier.probes.metric, f"{method_label(first.run.name)}, as in the list's first item"
+    seeds: dict[str, dict[int, float]] = {what: {}}
+    if metric == "linear_last":
+        seeds["the best test epoch of the probe instead of its last"] = best = {}
+    for asked in state.runs:
+        if (value := (values := _accuracies(context, asked)).get(metric)) is None:
+            continue
+        if asked.changed:
+            seeds.setdefault(asked.changed, {})[asked.run.seed] = value
+        elif asked.run.model_copy(update={"seed": first.run.seed}) == first.run:
+            seeds[what][asked.run.seed] = value
+            if metric == "linear_last" and "linear_best" in values:
+                best[asked.run.seed] = values["linear_best"]
+    return compared(seeds)
+
+
+def compared(seeds: dict[str, dict[int, float]]) -> list[dict[str, str]]:
+    """A line a change, with its accuracy in percent and its difference from the first line's, in percentage points:
+    means over the seeds that both have, with the paired 95 % interval where they have several.
+
+    seeds: accuracies by what was changed and seed; the first is what nothing was changed of. No line without it.
+    """
+    (what, base), *tried = seeds.items()
+    found = [_line(what, [*base.values()])] if base else []
+    for what, values in tried:
+        if common := sorted(base.keys() & values.keys()):
+            found.append(_line(what, [values[seed] for seed in common], [base[seed] for seed in common]))
     return found
 
 
-def _line(what: str, value: float, base: float | None) -> dict[str, str]:
-    moved = "" if base is None else f"{100 * (value - base):+.2f}"
-    return {"what": what, "accuracy": f"{100 * value:.2f}", "difference": moved}
+def _line(what: str, values: list[float], base: list[float] | None = None) -> dict[str, str]:
+    moved = ""
+    if base is not None:
+        interval = paired_difference([100 * v for v in values], [100 * v for v in base]).interval
+        moved = f"{interval.mean:+.2f}"
+        if interval.n > 1:
+            moved += f" [{interval.low:+.2f}, {interval.high:+.2f}]"
+    accuracy = f"{100 * sum(values) / len(values):.2f}"
+    return {"what": what, "accuracy": accuracy, "difference": moved, "seeds": str(len(values))}
 
 
 def _accuracies(context: Context, asked: Asked) -> dict[str, float]:
