@@ -105,7 +105,7 @@ def _changed(context: Context, state: State) -> list[dict[str, str]]:
     first = next((asked for asked in state.runs if asked.changed is None), None)
     if first is None or all(asked.changed is None for asked in state.runs):
         return []
-    metric, what = context.tier.probes.metric, f"{method_label(first.run.name)}, as in the list's first item"
+    metric, what = context.tier.probes.metric, f"{method_label(first.run.name)}, nothing changed"
     seeds: dict[str, dict[int, float]] = {what: {}}
     if metric == "linear_last":
         seeds["the best test epoch of the probe instead of its last"] = best = {}
