@@ -76,7 +76,7 @@ def _run(context: Context, asked: Asked, page: Path) -> dict[str, Any]:
     return {
         "id": run.id,
         "at": beside(context.layout.runs / run.id / "provenance.json", page),
-        "method": method_label(run.name),
+        "method": ", ".join(filter(None, (method_label(run.name), asked.changed))),
         "epochs": run.epochs,
         "seed": run.seed,
         "values": [f"{100 * values[name]:.2f}" if name in values else "" for name in MEASURES]
