@@ -147,9 +147,8 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one stage; the exit status."""
     args = parser().parse_args(arguments)
-    logging.raiseExceptions = (
-        args.debug
-    )  # a warning that cannot be written, as without memory, is no stack trace
+    # A warning that cannot be written, as without memory, is no stack trace.
+    logging.raiseExceptions = args.debug
     options = {
         k: v for k, v in vars(args).items() if k not in ("stage", "tier", "set", "root", "debug", "quiet")
     }
